@@ -1,0 +1,150 @@
+// Package metrics counts what the gateway does and shows it to Prometheus.
+//
+// There are two ways in. Event loops count in a [Loop]: one block of atomic counters for each loop, on cache lines of
+// its own, so that counting on the frame path costs one uncontended add and never allocates. Whatever happens seldom
+// (a login, a refused connection, the end of a command) is counted on [Metrics] itself. One collector adds the loops
+// up when Prometheus asks; sizes that others know (sessions, devices, the store's health) are asked at that moment
+// through [Sources].
+//
+// All names begin with tboxgate_. No metric has a label whose values come from outside: there is none by VIN, and a
+// byte that the standard does not name is counted as "other".
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics holds the gateway's metrics in a registry of its own; several may live in one process. All methods may be
+// called from any goroutine.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	logins   *prometheus.CounterVec   // kind, result
+	refused  *prometheus.CounterVec   // reason
+	commands *prometheus.CounterVec   // command, result
+	answered *prometheus.HistogramVec // command
+
+	mu      sync.Mutex
+	loops   []*Loop
+	sources Sources
+}
+
+// Sources are questions that the collector asks at each scrape. A nil one leaves its metric out. They are called from
+// the scraping goroutine and must not block.
+type Sources struct {
+	Sessions     func() int   // vehicles with a live session
+	Devices      func() int   // vehicles in the registry
+	Platforms    func() int   // platforms in the registry
+	StoreHealthy func() error // nil while the answering sink stores
+	StoreBacklog func() int   // records that the answering sink holds and the store has not confirmed
+}
+
+// New returns metrics that start at zero, with the Go runtime's and the process's own beside them.
+func New() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_logins_total",
+			Help: "Logins by kind (vehicle, platform) and result: accepted, or why it was refused.",
+		}, []string{"kind", "result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_connections_refused_total",
+			Help: "Connections closed before a byte was read, by reason.",
+		}, []string{"reason"}),
+		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_commands_total",
+			Help: "Commands to vehicles that reached a final state, by command (query, set, control) and result.",
+		}, []string{"command", "result"}),
+		answered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tboxgate_command_duration_seconds",
+			Help:    "Time from the acceptance of a command by the API to the vehicle's answer.",
+			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
+		}, []string{"command"}),
+	}
+	for _, kind := range []string{KindVehicle, KindPlatform} {
+		m.logins.WithLabelValues(kind, LoginAccepted)
+	}
+	for _, command := range []string{"query", "set", "control"} {
+		m.commands.WithLabelValues(command, CommandAnswered)
+		m.answered.WithLabelValues(command)
+	}
+	m.registry.MustRegister(m.logins, m.refused, m.commands, m.answered, &collector{m},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Values of the kind label of logins.
+const (
+	KindVehicle  = "vehicle"
+	KindPlatform = "platform"
+)
+
+// LoginAccepted is the result of a login that was let in; a refused one carries the refusal's reason.
+const LoginAccepted = "accepted"
+
+// CommandAnswered is the result of a command that the vehicle answered with success.
+const CommandAnswered = "answered"
+
+// NewLoop returns a block of counters for one event loop. It is shown until the process ends.
+func (m *Metrics) NewLoop() *Loop {
+	l := new(Loop)
+	m.mu.Lock()
+	m.loops = append(m.loops, l)
+	m.mu.Unlock()
+	return l
+}
+
+// Watch sets the questions to ask at each scrape; a later call replaces the earlier ones.
+func (m *Metrics) Watch(s Sources) {
+	m.mu.Lock()
+	m.sources = s
+	m.mu.Unlock()
+}
+
+// SetBuild adds tboxgate_build_info with the program's version and source revision. It is called once.
+func (m *Metrics) SetBuild(version, revision string) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "tboxgate_build_info",
+		Help: "1, with the version, source revision and Go version of the running program.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision,
+			"goversion": runtime.Version()},
+	}, func() float64 { return 1 }))
+}
+
+// Login counts one login: kind is KindVehicle or KindPlatform, result LoginAccepted or the reason of the refusal
+// (a constant of the login rules, never text from the peer).
+func (m *Metrics) Login(kind, result string) { m.logins.WithLabelValues(kind, result).Inc() }
+
+// ConnectionRefused counts one connection that was accepted by the kernel and closed unread; reason is a constant
+// such as "limit", "perAddress" or "draining".
+func (m *Metrics) ConnectionRefused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// CommandDone counts one command at its final state: command is query, set or control, result the state's name. The
+// duration enters the histogram of answered commands only when the result is CommandAnswered or "rejected", the two
+// in which a vehicle spoke.
+func (m *Metrics) CommandDone(command, result string, took time.Duration) {
+	m.commands.WithLabelValues(command, result).Inc()
+	if result == CommandAnswered || result == "rejected" {
+		m.answered.WithLabelValues(command).Observe(took.Seconds())
+	}
+}
+
+// Registry returns the registry, for whoever adds a collector of his own.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Handler serves the registry in the formats that Prometheus negotiates. An error in one collector is shown and does
+// not hide the others.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry:          m.registry,
+		ErrorHandling:     promhttp.ContinueOnError,
+		EnableOpenMetrics: true,
+	})
+}

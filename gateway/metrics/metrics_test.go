@@ -1,0 +1,218 @@
+package metrics
+
+import (
+	"errors"
+	"flag"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// full returns metrics with every source and every kind of event seen once.
+func full() *Metrics {
+	m := New()
+	m.SetBuild("v1.2.3", "0123abc")
+	m.Watch(Sources{
+		Sessions:     func() int { return 3 },
+		Devices:      func() int { return 7 },
+		Platforms:    func() int { return 2 },
+		StoreHealthy: func() error { return nil },
+		StoreBacklog: func() int { return 5 },
+	})
+	m.Login(KindVehicle, "vinUnknown")
+	m.ConnectionRefused("limit")
+	m.CommandDone("query", CommandAnswered, 20*time.Millisecond)
+	m.NewLoop()
+	return m
+}
+
+func TestConventions(t *testing.T) {
+	problems, err := testutil.GatherAndLint(full().Registry())
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
+
+// TestNames holds the names, types and labels of our own metrics: dashboards and alerts rely on them.
+func TestNames(t *testing.T) {
+	families, err := full().Registry().Gather()
+	require.NoError(t, err)
+	var b strings.Builder
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "tboxgate_") {
+			continue
+		}
+		b.WriteString(f.GetName() + " " + strings.ToLower(f.GetType().String()))
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			b.WriteString(" " + l.GetName())
+		}
+		b.WriteString("\n")
+	}
+	const golden = "testdata/names.txt"
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(golden, []byte(b.String()), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), b.String())
+}
+
+func TestLoopsAddUp(t *testing.T) {
+	m := New()
+	a, b := m.NewLoop(), m.NewLoop()
+	for _, l := range []*Loop{a, b} {
+		l.Opened()
+		l.Received(334)
+		l.Sent(31)
+		l.Frame(2016, 0x02, FrameStored)
+		l.Published(1900)
+	}
+	a.Opened()
+	a.Closed(CloseIdle)
+	a.Frame(2016, 0x09, FrameIgnored) // no command of 2016
+	a.Frame(2025, 0x09, FrameAnswered)
+	a.Frame(2025, 0xC1, FrameStored)
+	a.Bad(BadCheck)
+	a.Stored(1900, 3*time.Millisecond)
+	a.Answer(0x01, 4*time.Millisecond)
+	b.Answer(0x01, time.Minute)
+	b.Answer(0x55, -time.Second) // a clock that went back counts as no time at all
+	b.Panic()
+
+	text := expose(t, m)
+	for _, line := range []string{
+		`tboxgate_connections 2`,
+		`tboxgate_connections_opened_total 3`,
+		`tboxgate_connections_closed_total{reason="idle"} 1`,
+		`tboxgate_received_bytes_total 668`,
+		`tboxgate_sent_bytes_total 62`,
+		`tboxgate_frames_total{command="realtime",edition="2016",outcome="stored"} 2`,
+		`tboxgate_frames_total{command="other",edition="2016",outcome="ignored"} 1`,
+		`tboxgate_frames_total{command="activation",edition="2025",outcome="answered"} 1`,
+		`tboxgate_frames_total{command="other",edition="2025",outcome="stored"} 1`,
+		`tboxgate_bad_frames_total{reason="check"} 1`,
+		`tboxgate_store_records_total 1`,
+		`tboxgate_store_unconfirmed_records 1`,
+		`tboxgate_store_unconfirmed_bytes 1900`,
+		`tboxgate_answers_total{flag="success"} 2`,
+		`tboxgate_answers_total{flag="other"} 1`,
+		`tboxgate_answer_duration_seconds_bucket{le="0.0025"} 1`,
+		`tboxgate_answer_duration_seconds_bucket{le="0.005"} 2`,
+		`tboxgate_answer_duration_seconds_bucket{le="30"} 2`,
+		`tboxgate_answer_duration_seconds_bucket{le="+Inf"} 3`,
+		`tboxgate_answer_duration_seconds_sum 60.004`,
+		`tboxgate_store_confirm_duration_seconds_count 1`,
+		`tboxgate_panics_total 1`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.NotContains(t, text, `command="activation",edition="2016"`)
+	require.NotContains(t, text, "tboxgate_sessions", "a source that is not set leaves its metric out")
+}
+
+func TestSourcesAndEvents(t *testing.T) {
+	m := full()
+	m.Watch(Sources{Sessions: func() int { return 4 }, StoreHealthy: func() error { return errors.New("disk full") }})
+	m.CommandDone("control", "timedOut", time.Minute)
+	text := expose(t, m)
+	for _, line := range []string{
+		`tboxgate_sessions 4`,
+		`tboxgate_store_healthy 0`,
+		`tboxgate_logins_total{kind="vehicle",result="vinUnknown"} 1`,
+		`tboxgate_logins_total{kind="platform",result="accepted"} 0`,
+		`tboxgate_connections_refused_total{reason="limit"} 1`,
+		`tboxgate_commands_total{command="query",result="answered"} 1`,
+		`tboxgate_commands_total{command="control",result="timedOut"} 1`,
+		`tboxgate_command_duration_seconds_count{command="query"} 1`,
+		`tboxgate_command_duration_seconds_count{command="control"} 0`,
+		`tboxgate_command_duration_seconds_count{command="set"} 0`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	require.Contains(t, text, `tboxgate_build_info{goversion="go`)
+	require.Contains(t, text, "go_goroutines ")
+	require.Contains(t, text, "process_open_fds ")
+}
+
+func TestCloseReasons(t *testing.T) {
+	for r := CloseReason(0); r < closeReasons; r++ {
+		require.Equal(t, r, CloseReasonOf(r.String()))
+	}
+	require.Equal(t, CloseOther, CloseReasonOf("gatewayRestart"))
+}
+
+// TestCountingAllocatesNothing holds the promise to the frame path.
+func TestCountingAllocatesNothing(t *testing.T) {
+	l := New().NewLoop()
+	require.Zero(t, testing.AllocsPerRun(100, func() { count(l) }))
+}
+
+// TestScrapeWhileCounting: gauges that are differences never go below zero while the loops run.
+func TestScrapeWhileCounting(t *testing.T) {
+	m := New()
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		l := m.NewLoop()
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					l.Opened()
+					count(l)
+					l.Closed(ClosePeer)
+				}
+			}
+		})
+	}
+	for range 20 {
+		families, err := m.Registry().Gather()
+		require.NoError(t, err)
+		for _, f := range families {
+			switch f.GetName() {
+			case "tboxgate_connections", "tboxgate_store_unconfirmed_records", "tboxgate_store_unconfirmed_bytes":
+				v := f.GetMetric()[0].GetGauge().GetValue()
+				require.GreaterOrEqual(t, v, 0.0, f.GetName())
+				require.Less(t, v, 1e9, f.GetName())
+			}
+		}
+	}
+	close(stop)
+	wg.Wait()
+}
+
+func BenchmarkCount(b *testing.B) {
+	l := New().NewLoop()
+	b.ReportAllocs()
+	for b.Loop() {
+		count(l)
+	}
+}
+
+// count does what one realtime frame costs.
+func count(l *Loop) {
+	l.Received(334)
+	l.Frame(2016, 0x02, FrameStored)
+	l.Published(1900)
+	l.Stored(1900, 800*time.Microsecond)
+	l.Answer(1, 900*time.Microsecond)
+	l.Sent(31)
+}
+
+func expose(t *testing.T, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, w.Code)
+	return w.Body.String()
+}
