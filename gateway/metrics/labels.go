@@ -1,5 +1,7 @@
 package metrics
 
+import "github.com/tboxgate/tboxgate/codec"
+
 // Outcome says what became of a good frame.
 type Outcome uint8
 
@@ -82,14 +84,14 @@ var classNames = [classes]string{"other", "vehicleLogin", "realtime", "reissue",
 	"paramQuery", "paramSet", "control"}
 
 // classOf gives the class of a command byte in an edition (0: 2016, 1: 2025). 0x09–0x0B are commands in 2025 only.
-func classOf(edition int, command byte) int {
+func classOf(edition int, command codec.Command) int {
 	switch {
-	case command >= 0x01 && command <= 0x08:
+	case command >= codec.CommandVehicleLogin && command <= codec.CommandTimeSync:
 		return int(command)
-	case command >= 0x09 && command <= 0x0B && edition == 1:
+	case command >= codec.CommandActivation && command <= codec.CommandKeyExchange && edition == 1:
 		return int(command)
-	case command >= 0x80 && command <= 0x82:
-		return 12 + int(command-0x80)
+	case command >= codec.CommandParamQuery && command <= codec.CommandControl:
+		return 12 + int(command-codec.CommandParamQuery)
 	}
 	return 0
 }

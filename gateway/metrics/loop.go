@@ -3,6 +3,8 @@ package metrics
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
 )
 
 // cacheLine separates what different cores write. 128: x86 fetches lines in pairs.
@@ -48,10 +50,10 @@ func (l *Loop) Received(bytes int) { l.bytesIn.Add(uint64(bytes)) }
 // Sent counts bytes written to connections; one call for each write is enough.
 func (l *Loop) Sent(bytes int) { l.bytesOut.Add(uint64(bytes)) }
 
-// Frame counts one good frame by its edition (2016 or 2025), command byte and outcome.
-func (l *Loop) Frame(edition uint16, command byte, o Outcome) {
+// Frame counts one good frame by its edition, command and outcome.
+func (l *Loop) Frame(edition codec.Edition, command codec.Command, o Outcome) {
 	e := 0
-	if edition == 2025 {
+	if edition == codec.Edition2025 {
 		e = 1
 	}
 	l.frames[e][classOf(e, command)][min(o, outcomes-1)].Add(1)
@@ -60,8 +62,8 @@ func (l *Loop) Frame(edition uint16, command byte, o Outcome) {
 // Bad counts one bad frame, or one run of skipped bytes.
 func (l *Loop) Bad(r BadReason) { l.bad[min(r, badReasons-1)].Add(1) }
 
-// Answer counts one answer by its flag byte, and the time from the arrival of the frame to its answer being written.
-func (l *Loop) Answer(flag byte, took time.Duration) {
+// Answer counts one answer by its flag, and the time from the arrival of the frame to its answer being written.
+func (l *Loop) Answer(flag codec.Flag, took time.Duration) {
 	if int(flag) >= len(flagNames) {
 		flag = 0
 	}

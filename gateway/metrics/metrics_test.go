@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/codec"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -215,4 +217,21 @@ func expose(t *testing.T, m *Metrics) string {
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	require.Equal(t, 200, w.Code)
 	return w.Body.String()
+}
+
+// TestNamesAreTheCodecs: a label reads like the same word in a record.
+func TestNamesAreTheCodecs(t *testing.T) {
+	for i, edition := range []codec.Edition{codec.Edition2016, codec.Edition2025} {
+		for c := range 256 {
+			command := codec.Command(c)
+			want := command.Name(edition)
+			if strings.HasPrefix(want, "0x") {
+				want = "other"
+			}
+			require.Equal(t, want, classNames[classOf(i, command)])
+		}
+	}
+	for f := 1; f < len(flagNames); f++ {
+		require.Equal(t, codec.Flag(f).String(), flagNames[f])
+	}
 }
