@@ -1,0 +1,101 @@
+// Package sink says what the gateway asks of the place where frames are stored: take a record, tell
+// when it is durable, and say when nothing is being stored. Packages below it keep that promise:
+// sink/nats (JetStream, embedded or external) and sink/discard.
+//
+// A frame's way through it:
+//
+//	event loop --Record--> Sink.Publish --(copies it, returns at once)--> store
+//	event loop <--answer-- Receiver.Stored(ticket) <---------------------- store confirmed
+//
+// The gateway answers success only after a record is stored, so the whole promise of the gateway to
+// the vehicle rests on this interface: Stored is never called for a record that a crash of the
+// process would lose.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+// Sink is a place where records are stored. All methods are safe for concurrent use.
+type Sink interface {
+	// Publish hands one record over. It copies what it needs of r (Body too) before it returns and
+	// never blocks, so that an event loop may call it.
+	//
+	// It returns true when the record is durable already; Stored is then not called. Otherwise the
+	// sink keeps the record, retries it for as long as it takes, and calls to.Stored(ticket) exactly
+	// once, when it is durable. There is no error to return: a record that is not confirmed is a
+	// frame that is not answered, and the gateway's windows of unconfirmed frames bound how many
+	// there can be.
+	//
+	// Records are stored at least once: a record whose confirmation was lost is stored again.
+	// Records of one VIN are stored in the order of their Publish calls; only after a failure may a
+	// retried record follow a later one.
+	Publish(r *Record, to Receiver, ticket uint64) (stored bool)
+
+	// Healthy returns nil while records are being stored, else why not, as a text for operators
+	// (/readyz, logs). It is cheap.
+	Healthy() error
+
+	// Close stops the sink. It waits until all records are stored or ctx ends; the error says how
+	// many were not. Stored is not called after Close has returned; what is published during or
+	// after Close may be dropped unconfirmed.
+	Close(ctx context.Context) error
+}
+
+// Receiver is told about stored records.
+type Receiver interface {
+	// Stored says that the record published with this ticket is durable. It is called once per
+	// record, from any goroutine, possibly before Publish has returned, and must neither block nor
+	// call back into the sink.
+	Stored(ticket uint64)
+}
+
+// Record is one frame on its way into the store. The caller may reuse it, and the memory of Body,
+// as soon as Publish has returned.
+type Record struct {
+	VIN        codec.VIN     // the vehicle, or the platform for 0x05 and 0x06; part of the subject
+	Command    codec.Command // part of the subject
+	Edition    codec.Edition // names the command
+	ReceivedAt time.Time     // the gateway's clock when the frame was complete
+
+	Session   uint64         // the login it belongs to; 0 when there is none
+	Platform  string         // code of the platform link that relayed it, "" for a vehicle link
+	Remote    netip.AddrPort // the peer; the zero value when unknown
+	Duplicate bool           // repeats a stored record (a reissue sent twice)
+
+	// Raw says what Body is: the frame's bytes (the gateway's keys above then travel beside it, as
+	// the store's headers), or else one JSON object that holds those keys already.
+	Raw  bool
+	Body []byte
+}
+
+// Payload is the form in which frames are stored.
+type Payload string
+
+// The forms of a stored frame. Frames that carry secrets (0x05, 0x0B) are stored as masked JSON in
+// all three.
+const (
+	PayloadJSON Payload = "json" // one JSON object, the default
+	PayloadRaw  Payload = "raw"  // the frame's bytes, the gateway's keys as headers
+	PayloadBoth Payload = "both" // the JSON object plus "raw": the frame's bytes in hex
+)
+
+// ErrPayload is the kind of error that ParsePayload returns.
+var ErrPayload = errors.New("sink: unknown payload")
+
+// ParsePayload returns the form named s; "" is the default, json. The error is ErrPayload.
+func ParsePayload(s string) (Payload, error) {
+	switch p := Payload(s); p {
+	case "":
+		return PayloadJSON, nil
+	case PayloadJSON, PayloadRaw, PayloadBoth:
+		return p, nil
+	}
+	return "", fmt.Errorf("%w %q (want json, raw or both)", ErrPayload, s)
+}
