@@ -1,0 +1,123 @@
+// Package datadir opens the gateway's data directory for one process at a time.
+//
+// The store, the seal key and the admin socket all live in it, and two processes that write one
+// JetStream directory would destroy it. So whoever opens anything below the directory holds its
+// lock first: `serve` for as long as it runs, the other commands while they work without a gateway.
+package datadir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockName is the file that carries the lock; its text is the holder's process id.
+const lockName = "lock"
+
+// InUseError says that another process holds the directory.
+type InUseError struct {
+	Dir string
+	PID int // 0 when the holder has not written it yet
+}
+
+// Error names the directory and the process.
+func (e *InUseError) Error() string {
+	who := "another process"
+	if e.PID != 0 {
+		who = "process " + strconv.Itoa(e.PID)
+	}
+	return fmt.Sprintf("data directory %s is in use by %s; stop it, or choose another directory with --data-dir", e.Dir, who)
+}
+
+// Dir is an open and locked data directory.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// Open makes the directory when it is missing (mode 0700), checks that it can be written, and locks
+// it. The error is one line that names the directory: *InUseError when another process holds it,
+// else what the file system said (errors.Is fs.ErrPermission and so on).
+//
+// The lock is an advisory flock on the file "lock": the kernel frees it when the process ends,
+// however it ends, so a crash leaves nothing to clean up.
+func Open(path string) (*Dir, error) {
+	if path == "" {
+		return nil, errors.New("data directory: the path is empty")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s: %w", path, err)
+	}
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory %s cannot be made: %w", path, reason(err))
+	}
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+	}
+	if err := take(f, path); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return &Dir{path: path, lock: f}, nil
+}
+
+// take locks f and writes the process id into it, which also shows that the disk takes writes.
+func take(f *os.File, path string) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return &InUseError{Dir: path, PID: holder(f)}
+	}
+	if err != nil {
+		return fmt.Errorf("data directory %s cannot be locked: %w", path, err)
+	}
+	if err := f.Truncate(0); err != nil {
+		return fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+	}
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
+		return fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+	}
+	return nil
+}
+
+// holder reads the process id that the lock's owner left in the file.
+func holder(f *os.File) int {
+	text, err := io.ReadAll(io.LimitReader(f, 32))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	return pid
+}
+
+// reason drops the operation and path of a PathError: the message names the directory already.
+func reason(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// Path returns the directory's absolute path.
+func (d *Dir) Path() string { return d.path }
+
+// Close frees the lock. The file stays: removing it would let two processes lock two files of the
+// same name.
+func (d *Dir) Close() error {
+	if err := d.lock.Close(); err != nil {
+		return fmt.Errorf("data directory %s: %w", d.path, reason(err))
+	}
+	return nil
+}
