@@ -1,0 +1,74 @@
+# One target for each chore. `make` lists them.
+GO        ?= go
+FUZZTIME  ?= 20s
+RACETESTS ?= ./...
+TOOLS     := -modfile=.ci/tools/go.mod
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/tboxgate, static, with the version of the checkout
+	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/tboxgate ./cmd/tboxgate
+
+.PHONY: run
+run: ## run the gateway for development, on loopback
+	$(GO) run ./cmd/tboxgate serve --dev
+
+.PHONY: test
+test: ## run the tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## run the tests with the race detector, in random order
+	$(GO) test -race -shuffle=on $(RACETESTS)
+
+.PHONY: sdktest
+sdktest: ## run the tests with Alibaba Cloud's own SDK (a module of its own)
+	cd command/openapi/sdktest && $(GO) test ./...
+
+.PHONY: chaos
+chaos: ## kill -9 the gateway twenty times under load; every answered frame must be stored
+	TBOXGATE_CRASHES=20 $(GO) test -count=1 -run TestCrash -timeout 20m ./cmd/tboxgate
+
+.PHONY: generate
+generate: ## write the generated files again
+	$(GO) generate ./...
+
+.PHONY: fresh
+fresh: ## fail when a generated file is stale
+	$(GO) generate ./...
+	@git diff --exit-code || { echo "generated files are stale: commit what 'make generate' writes" >&2; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard)" || { git status --short; echo "generated files are not checked in" >&2; exit 1; }
+
+.PHONY: fmt
+fmt: ## fail when gofmt would change a file
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+
+.PHONY: vet
+vet: ## run go vet
+	$(GO) vet ./...
+
+.PHONY: lint
+lint: ## run the linters of .golangci.yml
+	$(GO) tool $(TOOLS) golangci-lint run ./...
+
+.PHONY: tidy
+tidy: ## fail when go.mod or go.sum would change
+	$(GO) mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 20s)
+	@set -e; for t in $$($(GO) test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
+		echo "== $$t"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./fuzz; done
+
+.PHONY: bench
+bench: ## run the benchmarks of the codec, the table and the store
+	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...
+
+.PHONY: ci
+ci: ## everything that .ci/run does
+	bash .ci/run
