@@ -1,0 +1,21 @@
+package session
+
+import "context"
+
+// KV is the bucket that a [Registry] or [Platforms] lives in. Several nodes may share it.
+type KV interface {
+	// Get returns the value of key. Without one, errors.Is(err, fs.ErrNotExist) holds.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// Put stores value under key. It is durable when Put returns nil.
+	Put(ctx context.Context, key string, value []byte) error
+	// PutAsync is Put without waiting: it does not block, keeps value until done, and calls done
+	// exactly once, on any goroutine.
+	PutAsync(key string, value []byte, done func(error))
+	// Delete removes key. It is durable when Delete returns nil. A missing key is no error.
+	Delete(ctx context.Context, key string) error
+	// Watch calls fn for every current entry, returns, and goes on calling fn for every change in
+	// the background until ctx ends, one call at a time and for one key in the store's order. A
+	// nil value means deleted. Changes that a later one of the same key has replaced may be left
+	// out. The node's own changes are delivered too. value is valid during the call only.
+	Watch(ctx context.Context, fn func(key string, value []byte)) error
+}

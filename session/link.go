@@ -1,0 +1,20 @@
+package session
+
+import "net/netip"
+
+// Link is a connection as sessions see it. Package gateway implements it.
+//
+// Its dynamic type must be comparable (a pointer): two sessions are on the same connection exactly
+// when their Links are equal. All methods are safe from any goroutine and never block.
+type Link interface {
+	// Send queues one frame and takes ownership of the slice. done, which may be nil, runs exactly
+	// once, on any goroutine: with nil when the frame was handed to the kernel or to the
+	// connection's buffer, with an error when it will never be sent.
+	Send(frame []byte, done func(error))
+	// Close asks the link to close. What is queued is sent first.
+	Close(reason Reason)
+	// Remote is the peer's address.
+	Remote() netip.AddrPort
+	// Platform is the code of the platform that logged in on the link, "" for a vehicle link.
+	Platform() string
+}

@@ -1,0 +1,277 @@
+package session
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session/seal"
+)
+
+// The widths of a platform login's fields (2016 table 21, 2025 table 29).
+const (
+	platformUserSize     = 12
+	platformPasswordSize = 20
+)
+
+const platformSaltSize = 16
+
+// The errors of Platforms.
+var (
+	// ErrPlatformUnknown: there is no platform with this code.
+	ErrPlatformUnknown = errors.New("session: unknown platform")
+	// ErrPlatformExists: there is a platform with this code already.
+	ErrPlatformExists = errors.New("session: the platform exists")
+	// ErrPlatformPassword: the user name or the password is wrong.
+	ErrPlatformPassword = errors.New("session: wrong user name or password of the platform")
+	// ErrPlatformInvalid: a code, user name or password cannot stand in a platform login.
+	ErrPlatformInvalid = errors.New("session: bad platform")
+)
+
+// Platform is what can be told of a platform. The password cannot.
+type Platform struct {
+	Code      string    `json:"code"`
+	User      string    `json:"user"`
+	ChangedAt time.Time `json:"changedAt"` // when it was created or replaced, UTC
+}
+
+// Platforms knows the enterprise platforms that may log in (0x05). They are few and all in memory;
+// the bucket behind it may be shared by several nodes, whose changes it follows.
+//
+// Of user name and password only a salted HMAC-SHA256 under the seal key is kept. Nobody can read
+// them, and without the seal key nobody can try passwords.
+type Platforms struct {
+	kv   KV
+	box  *seal.Box
+	log  *slog.Logger
+	stop context.CancelFunc
+
+	// all is replaced as a whole, so that Verify takes no lock.
+	all   atomic.Pointer[map[codec.VIN]*platform]
+	decoy platform // stands in for an unknown code, so that it takes the same time
+
+	mu     sync.Mutex        // of changes in memory
+	echoes map[codec.VIN]int // own deletions that Watch has not reported yet
+}
+
+// platform is an entry of the bucket. Its key is the code's [Token].
+type platform struct {
+	Code      string    `json:"code"`
+	User      string    `json:"user"`
+	Salt      []byte    `json:"salt"`
+	Hash      []byte    `json:"hash"`
+	ChangedAt time.Time `json:"changedAt"`
+}
+
+// OpenPlatforms loads the platforms of the bucket and follows its changes until Close. ctx limits
+// the loading only. logger, which may be nil, is told of entries that cannot be read.
+func OpenPlatforms(ctx context.Context, kv KV, box *seal.Box, logger *slog.Logger) (*Platforms, error) {
+	p := &Platforms{
+		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), echoes: make(map[codec.VIN]int),
+		decoy: platform{Salt: make([]byte, platformSaltSize), Hash: make([]byte, seal.MACSize)},
+	}
+	p.all.Store(&map[codec.VIN]*platform{})
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	loaded := context.AfterFunc(ctx, stop)
+	err := kv.Watch(life, p.follow)
+	if !loaded() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("session: load the platforms: %w", err)
+	}
+	p.stop = stop
+	return p, nil
+}
+
+// Close stops following the bucket.
+func (p *Platforms) Close() { p.stop() }
+
+// Create adds a platform and returns when it is in the store. code is the unique code in the
+// header of its frames (1 to 17 bytes), user and password are what it sends in 0x05: up to 12 and
+// 1 to 20 bytes in GB 18030, the character set of the wire. The errors are ErrPlatformInvalid,
+// ErrPlatformExists unless replace is set, and those of the store, after which the platform may or
+// may not be there.
+func (p *Platforms) Create(ctx context.Context, code, user, password string, replace bool) error {
+	id, err := codec.ParseVIN(code)
+	if err != nil {
+		return fmt.Errorf("%w: code: %w", ErrPlatformInvalid, err)
+	}
+	wireUser, err := credential("user name", user, platformUserSize)
+	if err != nil {
+		return err
+	}
+	wirePassword, err := credential("password", password, platformPasswordSize)
+	if err != nil {
+		return err
+	}
+	if len(wirePassword) == 0 {
+		return fmt.Errorf("%w: the password is empty", ErrPlatformInvalid)
+	}
+	e := &platform{Code: id.String(), User: user, Salt: make([]byte, platformSaltSize), ChangedAt: time.Now().UTC()}
+	if have := (*p.all.Load())[id]; have != nil {
+		if !replace {
+			return fmt.Errorf("%w: %q", ErrPlatformExists, e.Code)
+		}
+		if !e.ChangedAt.After(have.ChangedAt) { // whatever the clocks of the nodes say
+			e.ChangedAt = have.ChangedAt.Add(time.Nanosecond)
+		}
+	}
+	if _, err := rand.Read(e.Salt); err != nil {
+		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
+	}
+	e.Hash = p.box.MAC(nil, e.Salt, id[:], wireUser, wirePassword)
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
+	}
+	if err := p.kv.Put(ctx, Token(e.Code), value); err != nil {
+		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
+	}
+	p.set(id, e)
+	return nil
+}
+
+// Delete removes a platform and returns when that is in the store. Links that it has open stay. The
+// errors are ErrPlatformUnknown and those of the store.
+func (p *Platforms) Delete(ctx context.Context, code string) error {
+	id := codec.MakeVIN([]byte(code))
+	if len(code) > codec.VINSize || (*p.all.Load())[id] == nil {
+		return fmt.Errorf("%w: %q", ErrPlatformUnknown, code)
+	}
+	p.expectEcho(id, 1)
+	if err := p.kv.Delete(ctx, Token(id.String())); err != nil {
+		p.expectEcho(id, -1)
+		return fmt.Errorf("session: delete platform %q: %w", code, err)
+	}
+	p.remove(id)
+	return nil
+}
+
+// List returns the platforms in the order of their codes.
+func (p *Platforms) List() []Platform {
+	all := *p.all.Load()
+	list := make([]Platform, 0, len(all))
+	for _, e := range all {
+		list = append(list, Platform{Code: e.Code, User: e.User, ChangedAt: e.ChangedAt})
+	}
+	slices.SortFunc(list, func(a, b Platform) int { return cmp.Compare(a.Code, b.Code) })
+	return list
+}
+
+// Verify checks a platform login: code is the identifier of the frame's header, user and password
+// are the fields of its data unit with or without their padding. Padding is 0x00 on either side (an
+// old client pads on the left) and spaces at the end. The errors are ErrPlatformUnknown and
+// ErrPlatformPassword. It takes the same time whatever is wrong, a microsecond or two, and is safe
+// on an event loop.
+func (p *Platforms) Verify(code, user, password []byte) error {
+	id := codec.MakeVIN(code)
+	e, known := (*p.all.Load())[id]
+	if !known {
+		e = &p.decoy
+	}
+	var sum [seal.MACSize]byte
+	hash := p.box.MAC(sum[:0], e.Salt, id[:], trimWire(user), trimWire(password))
+	same := subtle.ConstantTimeCompare(hash, e.Hash) == 1
+	switch {
+	case !known:
+		return ErrPlatformUnknown
+	case !same:
+		return ErrPlatformPassword
+	}
+	return nil
+}
+
+// follow takes one change of the bucket, of this node or another.
+func (p *Platforms) follow(key string, value []byte) {
+	code, err := Untoken(key)
+	var id codec.VIN
+	if err == nil {
+		id, err = codec.ParseVIN(code)
+	}
+	if err != nil {
+		p.log.Warn("platform bucket: a key that is none of ours", "key", key, "err", err)
+		return
+	}
+	if value == nil {
+		p.mu.Lock()
+		own := p.echoes[id] > 0
+		p.mu.Unlock()
+		if own {
+			p.expectEcho(id, -1) // it may have been created again since
+		} else {
+			p.remove(id)
+		}
+		return
+	}
+	e := &platform{}
+	if err := json.Unmarshal(value, e); err != nil {
+		p.log.Warn("platform bucket: an entry that cannot be read", "key", key, "err", err)
+		return
+	}
+	p.set(id, e)
+}
+
+// set takes an entry into memory unless a newer one is there.
+func (p *Platforms) set(id codec.VIN, e *platform) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old := *p.all.Load()
+	if have := old[id]; have != nil && have.ChangedAt.After(e.ChangedAt) {
+		return
+	}
+	all := maps.Clone(old)
+	all[id] = e
+	p.all.Store(&all)
+}
+
+func (p *Platforms) remove(id codec.VIN) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := maps.Clone(*p.all.Load())
+	delete(all, id)
+	p.all.Store(&all)
+}
+
+func (p *Platforms) expectEcho(id codec.VIN, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n += p.echoes[id]; n > 0 {
+		p.echoes[id] = n
+	} else {
+		delete(p.echoes, id)
+	}
+}
+
+// credential writes a user name or password as it stands on the wire. The error is
+// ErrPlatformInvalid and does not quote the text.
+func credential(what, text string, size int) ([]byte, error) {
+	wire, err := simplifiedchinese.GB18030.NewEncoder().Bytes([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the %s cannot be written in GB 18030", ErrPlatformInvalid, what)
+	}
+	if len(wire) > size {
+		return nil, fmt.Errorf("%w: the %s has %d bytes in GB 18030, at most %d fit", ErrPlatformInvalid, what, len(wire), size)
+	}
+	return trimWire(wire), nil
+}
+
+// trimWire cuts the padding off a fixed-width text.
+func trimWire(text []byte) []byte {
+	return bytes.TrimLeft(bytes.TrimRight(text, "\x00 "), "\x00")
+}
