@@ -78,7 +78,7 @@ func (d *Device) AppendJSON(dst []byte) []byte {
 	}
 	if d.Session != 0 {
 		dst = append(dst, `,"session":"`...)
-		dst = appendID(dst, d.Session)
+		dst = AppendID(dst, d.Session)
 		dst = append(dst, '"')
 	}
 	return append(dst, '}')

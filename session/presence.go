@@ -45,7 +45,7 @@ func (e *PresenceEvent) AppendJSON(dst []byte) []byte {
 		dst = appendWireString(dst, e.Platform)
 	}
 	dst = append(dst, `,"session":"`...)
-	dst = appendID(dst, e.Session)
+	dst = AppendID(dst, e.Session)
 	dst = append(dst, `","node":`...)
 	dst = appendString(dst, e.Node)
 	dst = append(dst, `,"at":`...)

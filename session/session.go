@@ -40,9 +40,10 @@ func NewID() uint64 {
 }
 
 // FormatID writes a session's ID as 16 hex digits, the form in JSON, logs and the CLI.
-func FormatID(id uint64) string { return string(appendID(make([]byte, 0, 16), id)) }
+func FormatID(id uint64) string { return string(AppendID(make([]byte, 0, 16), id)) }
 
-func appendID(dst []byte, id uint64) []byte {
+// AppendID appends the form of FormatID.
+func AppendID(dst []byte, id uint64) []byte {
 	const digits = "0123456789abcdef"
 	for shift := 60; shift >= 0; shift -= 4 {
 		dst = append(dst, digits[id>>shift&15])

@@ -108,13 +108,13 @@ func (t *Table) Logout(s *Session, reason Reason) bool {
 	return true
 }
 
-// LogoutLink ends every session of a platform link and returns how many there were. It takes time
+// LogoutLink ends every session of a platform link and returns those it ended. It takes time
 // in proportion to the link's own VINs. The gateway calls it once for every platform link that
 // closes or logs out; afterwards the link may log in again.
-func (t *Table) LogoutLink(link Link, reason Reason) int {
+func (t *Table) LogoutLink(link Link, reason Reason) []*Session {
 	v, ok := t.links.LoadAndDelete(link)
 	if !ok {
-		return 0
+		return nil
 	}
 	set := v.(*linkSet)
 	set.mu.Lock()
@@ -123,10 +123,10 @@ func (t *Table) LogoutLink(link Link, reason Reason) int {
 		sessions = append(sessions, s)
 	}
 	set.mu.Unlock()
-	ended := 0
+	ended := sessions[:0]
 	for _, s := range sessions {
 		if t.Logout(s, reason) { // false: another link has taken the VIN over since
-			ended++
+			ended = append(ended, s)
 		}
 	}
 	return ended

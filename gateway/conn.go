@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// state is where a connection stands in the rules of section 6.4 of our reading of the standard.
+type state uint8
+
+const (
+	stateNew      state = iota // waits for a login
+	stateVehicle               // one vehicle has logged in
+	statePlatform              // an enterprise platform has logged in
+	stateClosing               // nothing is read any more; what is queued still goes out
+	stateClosed
+)
+
+// conn is one connection. Everything but what is marked shared belongs to its loop.
+type conn struct {
+	gc     gnet.Conn
+	loop   *loop
+	ln     *listener
+	remote netip.AddrPort // constant
+
+	state    state
+	waiting  bool // on the loop's list of connections that wait for the store as a whole
+	stalled  bool // input lies unread because the window is full
+	slot     int16
+	bad      uint16 // bad frames in a row
+	unread   int32  // bytes of input that lay unread after the last event
+	need     int32  // bytes the frame at the head of the input needs; no look at the input before they are there
+	deadline int64  // Unix second; login or idle
+	ticket   uint64 // of the next frame that goes to the store, when there is no window
+	win      *window
+	cause    cause // why it is being closed; the zero value when the peer ends it
+
+	sess      *session.Session // of a vehicle link
+	platform  atomic.Pointer[platform]
+	wheelPrev *conn
+	wheelNext *conn
+	queued    atomic.Int64 // shared: bytes of frames in the mailbox
+}
+
+// cause is why a connection ends: for the metric, and for the sessions that end with it.
+type cause struct {
+	metric metrics.CloseReason
+	reason session.Reason
+}
+
+var (
+	causePeer         = cause{metrics.ClosePeer, session.ReasonPeerClosed}
+	causeLoginTimeout = cause{metrics.CloseLoginTimeout, session.ReasonIdle}
+	causeLogout       = cause{metrics.CloseLogout, session.ReasonLogout}
+	causeIdle         = cause{metrics.CloseIdle, session.ReasonIdle}
+	causeRefused      = cause{metrics.CloseRefused, session.ReasonProtocolError}
+	causeProtocol     = cause{metrics.CloseProtocol, session.ReasonProtocolError}
+	causeSlowReader   = cause{metrics.CloseSlowReader, session.ReasonSlowReader}
+	causeOverflow     = cause{metrics.CloseOverflow, session.ReasonKicked}
+	causePanic        = cause{metrics.ClosePanic, session.ReasonProtocolError}
+)
+
+// causeOf is the cause that another room gives when it asks a link to close.
+func causeOf(r session.Reason) cause {
+	return cause{metrics.CloseReasonOf(string(r)), r}
+}
+
+// platform is what a platform link has logged in as. It is constant: a new login makes a new one.
+type platform struct {
+	code string
+	vin  codec.VIN // the code as the 17 identifier bytes
+	json []byte    // the code as a JSON string
+	id   uint64    // the link's session id in records
+}
+
+// Send queues one frame for the peer and owns its bytes from now on. done runs
+// once: with nil when the frame has been handed to the kernel or to the
+// connection's buffer, else with session.ErrLinkClosed or session.ErrLinkBusy. It may be nil.
+func (c *conn) Send(frame []byte, done func(error)) {
+	if done == nil {
+		done = func(error) {}
+	}
+	n := int64(len(frame))
+	if c.queued.Add(n) > int64(c.loop.g.opt.Limits.Outbound) {
+		c.queued.Add(-n)
+		done(session.ErrLinkBusy)
+		return
+	}
+	if !c.loop.box.put(mail{c: c, frame: frame, done: done}) {
+		done(session.ErrLinkClosed)
+	}
+}
+
+// Close asks the loop to close the connection after what is queued has gone out.
+func (c *conn) Close(reason session.Reason) {
+	c.loop.box.put(mail{c: c, reason: reason})
+}
+
+// Remote is the peer's address.
+func (c *conn) Remote() netip.AddrPort { return c.remote }
+
+// Platform is the code of the platform that this link has logged in as, "" for a vehicle link.
+func (c *conn) Platform() string {
+	if p := c.platform.Load(); p != nil {
+		return p.code
+	}
+	return ""
+}
+
+// Stored is the sink's word that the record of a ticket is durable.
+func (c *conn) Stored(ticket uint64) { c.loop.box.putStored(c, ticket) }
+
+// full says that no further frame may be taken before the store has confirmed some.
+func (c *conn) full() bool {
+	lim := &c.loop.g.opt.Limits
+	if w := c.win; w != nil && (w.n >= lim.Window || w.size >= lim.WindowBytes) {
+		return true
+	}
+	return c.loop.g.inFlight.Load() >= lim.InFlightBytes
+}
+
+// addrPort reads an accepted connection's address; IPv4 in its short form.
+func addrPort(s interface{ String() string }) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(s.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// vinString is the VIN or platform code for logs, "" before a login.
+func (c *conn) vinString() string {
+	if c.sess != nil {
+		return c.sess.VIN.String()
+	}
+	return c.Platform()
+}

@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+)
+
+// Gateway is a running gateway: its listeners, event loops and connections.
+type Gateway struct {
+	opt       Options
+	log       *slog.Logger
+	warn      *slog.Logger // for what peers can cause as often as they like: limited in rate
+	nodeJSON  []byte
+	listeners []*listener
+	loops     []*loop
+
+	connections atomic.Int64
+	inFlight    atomic.Int64 // record bytes that the store has not confirmed
+	waiting     atomic.Bool  // some loop has connections that wait for inFlight to fall
+	draining    atomic.Bool
+}
+
+// New checks the options. Nothing runs before Start.
+func New(opt Options) (*Gateway, error) {
+	opt, err := opt.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Gateway{opt: opt, log: opt.Log, warn: rateLimited(opt.Log), nodeJSON: quote(opt.Node)}, nil
+}
+
+// Start binds all listeners and takes connections. An error names the address
+// that could not be bound; nothing runs then.
+func (g *Gateway) Start() error {
+	for _, opt := range g.opt.Listeners {
+		l, err := listen(g, opt)
+		if err != nil {
+			g.unbind()
+			return fmt.Errorf("vehicle listener %s: %w", opt.Address, reason(err))
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	for range g.opt.Loops {
+		l, err := newLoop(g)
+		if err != nil {
+			g.unbind()
+			return errors.Join(fmt.Errorf("event loop: %w", err), g.stopLoops())
+		}
+		g.loops = append(g.loops, l)
+	}
+	for _, l := range g.listeners {
+		go l.accept()
+	}
+	return nil
+}
+
+// unbind closes listeners whose accept does not run yet.
+func (g *Gateway) unbind() {
+	for _, l := range g.listeners {
+		_ = l.ln.Close()
+	}
+	g.listeners = nil
+}
+
+// Addrs are the addresses bound, in the order of Options.Listeners.
+func (g *Gateway) Addrs() []netip.AddrPort {
+	out := make([]netip.AddrPort, len(g.listeners))
+	for i, l := range g.listeners {
+		out[i] = addrPort(l.ln.Addr())
+	}
+	return out
+}
+
+// Connections is the number of open connections, logged in or not.
+func (g *Gateway) Connections() int { return int(g.connections.Load()) }
+
+// InFlight is the number of record bytes handed to the sink and not confirmed.
+func (g *Gateway) InFlight() int64 { return g.inFlight.Load() }
+
+// leastLoaded is the loop with the fewest connections.
+func (g *Gateway) leastLoaded() *loop {
+	best := g.loops[0]
+	for _, l := range g.loops[1:] {
+		if l.size.Load() < best.size.Load() {
+			best = l
+		}
+	}
+	return best
+}
+
+// release counts n confirmed record bytes out and wakes connections that had to
+// wait for all together.
+func (g *Gateway) release(n int64) {
+	left := g.inFlight.Add(-n)
+	if left < g.opt.Limits.InFlightBytes && g.waiting.Load() && g.waiting.CompareAndSwap(true, false) {
+		for _, l := range g.loops {
+			l.box.putResume()
+		}
+	}
+}
+
+func (g *Gateway) stopLoops() error {
+	var err error
+	for _, l := range g.loops {
+		err = errors.Join(err, l.stop())
+	}
+	g.loops = nil
+	return err
+}
+
+// reason is the part of a bind error that the address does not repeat.
+func reason(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}

@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"strconv"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// vehicleLogin handles 0x01 on a connection of one vehicle: the first, or a
+// second one with the same VIN, which is a re-login.
+func (l *loop) vehicleLogin(c *conn, f codec.Frame) {
+	s, r := l.admit(c, f)
+	if r != nil {
+		l.refuse(c, f, metrics.KindVehicle, r)
+		return
+	}
+	c.sess, c.state = s, stateVehicle
+	l.open(s)
+	l.store(c, s, f, codec.FlagSuccess, true)
+}
+
+// relayedLogin handles 0x01 on a platform link. A vehicle that may not log in
+// is refused alone: the link stays.
+func (l *loop) relayedLogin(c *conn, f codec.Frame) {
+	s, r := l.admit(c, f)
+	if r != nil {
+		l.refuseRelayed(c, f, r)
+		return
+	}
+	l.open(s)
+	l.store(c, s, f, codec.FlagSuccess, true)
+}
+
+// relayed returns the session of the vehicle that a platform link sends a
+// report for. Where the vehicle has none on this link, the report opens it: a
+// platform may relay without logins, and the last sender of a VIN wins.
+func (l *loop) relayed(c *conn, f codec.Frame) *session.Session {
+	s := l.g.opt.Sessions.Get(f.VIN())
+	if s != nil && s.Link == session.Link(c) {
+		s.Seen(l.now)
+		return s
+	}
+	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
+	if refused != nil {
+		l.refuseRelayed(c, f, refusalOf(refused, f))
+		return nil
+	}
+	s = l.newSession(c, f, product)
+	l.open(s)
+	return s
+}
+
+// admit checks a vehicle login and makes its session.
+func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
+	if f.TimeBytes() == nil {
+		// A login that cannot be read cannot be answered with success either.
+		l.count.Bad(metrics.BadTime)
+		return nil, unreadable(f)
+	}
+	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
+	if refused != nil {
+		return nil, refusalOf(refused, f)
+	}
+	s := l.newSession(c, f, product)
+	if u := f.Unit(); len(u) >= loginICCID+20 {
+		s.ICCID = session.MakeICCID(u[loginICCID : loginICCID+20])
+	}
+	l.g.opt.Metrics.Login(metrics.KindVehicle, metrics.LoginAccepted)
+	return s, nil
+}
+
+func (l *loop) newSession(c *conn, f codec.Frame, product string) *session.Session {
+	return &session.Session{
+		ID: session.NewID(), VIN: f.VIN(), RawVIN: [codec.VINSize]byte(f.RawVIN()), Edition: f.Edition(), Encryption: f.Encryption(),
+		ProductKey: product, Platform: c.Platform(), Link: c, LoginAt: l.now,
+	}
+}
+
+// open makes s the live session of its VIN and ends the one it displaces: an
+// older vehicle link is closed, a platform link only loses the VIN.
+func (l *loop) open(s *session.Session) {
+	old := l.g.opt.Sessions.Login(s)
+	if old == nil {
+		return
+	}
+	if l.g.opt.Commands != nil {
+		l.g.opt.Commands.Gone(old, session.ReasonTakeover)
+	}
+	if old.Platform == "" {
+		old.Link.Close(session.ReasonTakeover)
+	}
+}
+
+// vehicleLogout handles 0x04 on a vehicle link: the session ends, the
+// connection may log in again within the login deadline.
+func (l *loop) vehicleLogout(c *conn, f codec.Frame) {
+	l.store(c, c.sess, f, l.verdict(c, f), true)
+	l.endSessions(c, session.ReasonLogout)
+	l.awaitLogin(c)
+}
+
+// relayedLogout handles 0x04 for one vehicle of a platform link. Its VIN must
+// belong to the link; a logout without a session is stored and answered all the same.
+func (l *loop) relayedLogout(c *conn, f codec.Frame) {
+	s := l.g.opt.Sessions.Get(f.VIN())
+	if s == nil || s.Link != session.Link(c) {
+		if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform()); refused != nil {
+			l.refuseRelayed(c, f, refusalOf(refused, f))
+			return
+		}
+		l.store(c, nil, f, l.verdict(c, f), true)
+		return
+	}
+	l.store(c, s, f, l.verdict(c, f), true)
+	l.endSession(s, session.ReasonLogout)
+}
+
+// platformLogin handles 0x05 (table 21). User and password are checked by the
+// gate; the code of the platform is the frame's identifier.
+func (l *loop) platformLogin(c *conn, f codec.Frame) {
+	code := f.VIN()
+	if p := c.platform.Load(); p != nil && p.vin != code {
+		l.frame(f, metrics.FrameRefused)
+		l.reply(c, f, codec.FlagError, f.TimeBytes())
+		l.bad(c, metrics.BadVIN)
+		return
+	}
+	if r := l.checkPlatform(f); r != nil {
+		l.refuse(c, f, metrics.KindPlatform, r)
+		return
+	}
+	name := code.String()
+	c.platform.Store(&platform{code: name, json: quote(name), vin: code, id: session.NewID()})
+	c.state = statePlatform
+	l.g.opt.Metrics.Login(metrics.KindPlatform, metrics.LoginAccepted)
+	l.store(c, nil, f, codec.FlagSuccess, true)
+}
+
+// Offsets in the data units of a vehicle login (table 6 of both editions) and
+// of a platform login (table 21).
+const (
+	loginICCID    = 8
+	loginUser     = 8
+	loginPassword = 20
+	loginRule     = 40
+	loginSize     = 41
+)
+
+func (l *loop) checkPlatform(f codec.Frame) *refusal {
+	u := f.Unit()
+	if f.TimeBytes() == nil || len(u) < loginSize {
+		return unreadable(f)
+	}
+	if refused := l.g.opt.Gate.Platform(f.RawVIN(), u[loginUser:loginPassword], u[loginPassword:loginRule]); refused != nil {
+		return refusalOf(refused, f)
+	}
+	return nil
+}
+
+// platformLogout handles 0x06: all vehicles of the link go offline with it.
+func (l *loop) platformLogout(c *conn, f codec.Frame) {
+	l.store(c, nil, f, l.verdict(c, f), true)
+	l.endSessions(c, session.ReasonLogout)
+	c.platform.Store(nil)
+	l.awaitLogin(c)
+}
+
+// awaitLogin puts c back to where it was before its login.
+func (l *loop) awaitLogin(c *conn) {
+	c.state = stateNew
+	c.deadline = l.now.Add(c.ln.opt.LoginTimeout).Unix()
+	l.wheel.remove(c)
+	l.wheel.add(c)
+}
+
+// refuse answers a login that is not let in and ends the connection. Refusals
+// are no stream records.
+func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
+	l.frame(f, metrics.FrameRefused)
+	l.g.opt.Metrics.Login(kind, r.reason)
+	l.g.warn.Warn("login refused", "kind", kind, "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	if c.ln.opt.RefuseLogin == RefuseAnswer {
+		l.reply(c, f, r.flag, f.TimeBytes())
+	}
+	l.end(c, causeRefused)
+}
+
+// refuseRelayed answers a vehicle's frame on a platform link that is not taken.
+func (l *loop) refuseRelayed(c *conn, f codec.Frame, r *refusal) {
+	l.frame(f, metrics.FrameRefused)
+	l.g.opt.Metrics.Login(metrics.KindVehicle, r.reason)
+	l.g.warn.Warn("vehicle of a platform refused", "platform", c.Platform(), "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	l.reply(c, f, r.flag, f.TimeBytes())
+}
+
+// endSessions ends what c carries: one vehicle's session, or all of a platform's.
+func (l *loop) endSessions(c *conn, why session.Reason) {
+	if s := c.sess; s != nil {
+		c.sess = nil
+		l.endSession(s, why)
+	}
+	if c.platform.Load() != nil {
+		for _, s := range l.g.opt.Sessions.LogoutLink(c, why) {
+			l.gone(s, why)
+		}
+	}
+}
+
+// endSession ends s unless another link has taken its VIN over already.
+func (l *loop) endSession(s *session.Session, why session.Reason) {
+	if l.g.opt.Sessions.Logout(s, why) {
+		l.gone(s, why)
+	}
+}
+
+func (l *loop) gone(s *session.Session, why session.Reason) {
+	if l.g.opt.Commands != nil {
+		l.g.opt.Commands.Gone(s, why)
+	}
+}
+
+// refusal is why a login is not let in, and the flag that says so to the peer.
+type refusal struct {
+	reason string // a constant, for the metric and the log
+	flag   codec.Flag
+}
+
+func refusalOf(r *session.Refusal, f codec.Frame) *refusal {
+	return &refusal{r.Reason, r.Flag(f.Edition())}
+}
+
+// unreadable refuses a login whose data unit is encrypted or cut.
+func unreadable(f codec.Frame) *refusal { return &refusal{"unreadable", unreadableFlag(f)} }
+
+// unreadableFlag is the answer to a unit that cannot be read: 0x02, in the 2025
+// edition 0x07 when it is encrypted, else 0x06.
+func unreadableFlag(f codec.Frame) codec.Flag {
+	switch {
+	case f.Edition() != codec.Edition2025:
+		return codec.FlagError
+	case !f.Encryption().Plain():
+		return codec.FlagDecryptError
+	default:
+		return codec.FlagStructureError
+	}
+}
+
+// quote is s as a JSON string.
+func quote(s string) []byte {
+	return strconv.AppendQuoteToASCII(nil, s)
+}

@@ -1,0 +1,419 @@
+package gateway
+
+import (
+	"context"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/gateway/sink"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+const (
+	tickEvery = time.Second
+	// lingerSeconds is how long a connection that we close may take to read what
+	// is queued for it and to close its side.
+	lingerSeconds = 5
+	spareWindows  = 64
+)
+
+// loop is one event loop: a gnet engine of its own without listeners, so that
+// the handler gnet calls is the loop itself and nothing is shared with others.
+type loop struct {
+	gnet.BuiltinEventEngine
+	g       *Gateway
+	engine  *gnet.Client
+	count   *metrics.Loop
+	box     mailbox
+	size    atomic.Int64 // connections, for choosing the least loaded loop
+	started time.Time
+
+	// What follows belongs to the loop.
+	now     time.Time // of the event under way
+	clock   int64     // now as nanoseconds since started
+	wheel   wheel
+	closing map[*conn]struct{} // in stateClosing
+	waiting []*conn            // stalled because all connections together have too much under way
+	spare   []*window
+	last    batch
+	dirty   []*conn // have answers ready after a batch of mail
+
+	stamp      []byte // the time in records, and the millisecond it stands for
+	stampMilli int64
+
+	out      []byte       // answers of the event under way
+	outFlags []codec.Flag // their flags
+	unit     []byte       // data unit of an answer in the making
+	answer   []byte       // an answer in the making
+	body     []byte       // record in the making
+	rec      sink.Record
+	message  codec.Message
+}
+
+func newLoop(g *Gateway) (*loop, error) {
+	l := &loop{g: g, count: g.opt.Metrics.NewLoop(), closing: map[*conn]struct{}{}, started: time.Now()}
+	l.box.loop = l
+	l.see(l.started)
+	l.wheel.at = l.now.Unix()
+	var err error
+	l.engine, err = gnet.NewClient(l, gnet.WithNumEventLoop(1), gnet.WithTicker(true), gnet.WithReadBufferCap(64<<10), gnet.WithLogger(engineLog{g.log}))
+	if err != nil {
+		return nil, err
+	}
+	return l, l.engine.Start()
+}
+
+// see sets the loop's clock for the event under way.
+func (l *loop) see(now time.Time) {
+	l.now = now
+	l.clock = int64(now.Sub(l.started))
+}
+
+// OnOpen takes a connection over from its listener.
+func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
+	c, ok := gc.Context().(*conn)
+	if !ok {
+		return nil, gnet.Close
+	}
+	if l.box.event.Load() == nil {
+		el := gc.EventLoop()
+		l.box.event.Store(&el)
+	}
+	l.see(time.Now())
+	c.gc = gc
+	c.deadline = l.now.Add(c.ln.opt.LoginTimeout).Unix()
+	l.wheel.add(c)
+	l.count.Opened()
+	return nil, gnet.None
+}
+
+// OnTraffic reads what has arrived on one connection.
+func (l *loop) OnTraffic(gc gnet.Conn) (action gnet.Action) {
+	c, ok := gc.Context().(*conn)
+	if !ok {
+		return gnet.Close
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			action = l.contain(c, r)
+		}
+	}()
+	l.see(time.Now())
+	l.count.Received(c.arrived())
+	l.read(c)
+	if c.state == stateClosing && c.cause.metric == metrics.CloseOverflow {
+		return gnet.Close // its input is what is too much: no lingering
+	}
+	return gnet.None
+}
+
+// OnClose ends what depended on the connection.
+func (l *loop) OnClose(gc gnet.Conn, _ error) gnet.Action {
+	c, ok := gc.Context().(*conn)
+	if !ok {
+		return gnet.None
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			l.contain(c, r)
+		}
+	}()
+	if c.state == stateClosed {
+		return gnet.None
+	}
+	if c.cause == (cause{}) {
+		c.cause = causePeer
+	}
+	c.state = stateClosed
+	l.endSessions(c, c.cause.reason)
+	l.wheel.remove(c)
+	delete(l.closing, c)
+	l.size.Add(-1)
+	c.ln.leave(c.remote)
+	l.count.Closed(c.cause.metric)
+	c.gc = nil
+	return gnet.None
+}
+
+// OnTick runs on a goroutine of its own: it only leaves word.
+func (l *loop) OnTick() (time.Duration, gnet.Action) {
+	l.box.putTick()
+	return tickEvery, gnet.None
+}
+
+// contain keeps a fault of ours to the connection it happened on.
+func (l *loop) contain(c *conn, fault any) gnet.Action {
+	l.count.Panic()
+	l.g.log.Error("fault while handling a connection; it is closed, the others go on",
+		"remote", c.remote, "fault", fault, "stack", string(debug.Stack()))
+	if c.cause == (cause{}) {
+		c.cause = causePanic
+	}
+	return gnet.Close
+}
+
+// readMail handles everything that other goroutines have left.
+func (l *loop) readMail() {
+	l.see(time.Now())
+	b := l.box.swap(l.last)
+	l.last = batch{stored: b.stored, mail: b.mail}
+	for _, s := range b.stored {
+		l.confirm(s.c, s.ticket)
+	}
+	for i := range b.mail {
+		l.deliver(&b.mail[i])
+	}
+	// Answers go out before anything is read that might want to stand behind them.
+	for i, c := range l.dirty {
+		l.dirty[i] = nil
+		l.guard(c, l.flush)
+	}
+	l.dirty = l.dirty[:0]
+	if b.resume || b.tick {
+		l.wakeWaiting()
+	}
+	if b.tick {
+		l.tick()
+	}
+}
+
+// guard runs f for c outside gnet's callbacks: a panic closes c.
+func (l *loop) guard(c *conn, f func(*conn)) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.contain(c, r)
+			l.closeNow(c)
+		}
+	}()
+	f(c)
+}
+
+// confirm notes that a record of c is stored.
+func (l *loop) confirm(c *conn, ticket uint64) {
+	w := c.win
+	if w == nil {
+		return
+	}
+	had := w.n
+	w.stored(ticket, func(e waiting) {
+		if e.size > 0 {
+			l.count.Stored(int(e.size), time.Duration(l.clock-e.at))
+			l.g.release(int64(e.size))
+		}
+		if e.answer > 0 {
+			l.count.Answer(e.flag, time.Duration(l.clock-e.at))
+		}
+	})
+	if w.n == had {
+		return
+	}
+	if len(l.dirty) == 0 || l.dirty[len(l.dirty)-1] != c {
+		l.dirty = append(l.dirty, c)
+	}
+}
+
+// flush writes the answers of c that are ready and, when c was stalled, reads on.
+func (l *loop) flush(c *conn) {
+	w := c.win
+	if w == nil {
+		return // a second entry for the same connection in one batch
+	}
+	if c.state == stateClosed {
+		if w.n == 0 {
+			l.dropWindow(c)
+		}
+		return
+	}
+	l.write(c, w.take())
+	if c.state == stateClosed {
+		return
+	}
+	if w.n == 0 && w.off == len(w.buf) {
+		l.dropWindow(c)
+	}
+	if c.state == stateClosing {
+		l.tryFinish(c)
+		return
+	}
+	if c.stalled && !c.full() {
+		l.read(c)
+	}
+}
+
+// newWindow gives c a window; its tickets go on where the last one's ended.
+func (l *loop) newWindow(c *conn) *window {
+	var w *window
+	if n := len(l.spare); n > 0 {
+		w, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		w = &window{}
+	}
+	w.reset(c.ticket)
+	c.win = w
+	return w
+}
+
+// dropWindow takes the empty window of c back.
+func (l *loop) dropWindow(c *conn) {
+	w := c.win
+	c.ticket, c.win = w.base, nil
+	if len(l.spare) < spareWindows && cap(w.buf) <= keepWindow {
+		l.spare = append(l.spare, w)
+	}
+}
+
+// deliver handles one piece of mail: a frame to send, the wish to close, or a task.
+func (l *loop) deliver(m *mail) {
+	c := m.c
+	if c == nil {
+		m.do()
+		return
+	}
+	if m.frame == nil {
+		if c.state < stateClosing {
+			l.guard(c, func(c *conn) { l.finish(c, causeOf(m.reason)) })
+		}
+		return
+	}
+	c.queued.Add(-int64(len(m.frame)))
+	if c.state >= stateClosing {
+		m.done(session.ErrLinkClosed)
+		return
+	}
+	l.write(c, m.frame)
+	if c.state == stateClosed {
+		m.done(session.ErrLinkClosed)
+		return
+	}
+	m.done(nil)
+}
+
+// write hands b to gnet in one call. A failing write closes c before it
+// returns; a peer that leaves too much unread is closed.
+func (l *loop) write(c *conn, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if _, err := c.gc.Write(b); err != nil || c.state == stateClosed {
+		return
+	}
+	l.count.Sent(len(b))
+	if c.gc.OutboundBuffered() > l.g.opt.Limits.Outbound {
+		c.cause = causeSlowReader
+		l.closeNow(c)
+	}
+}
+
+// finish ends a connection from our side: what is queued and what the store
+// still owes go out first. Its sessions end now. It is for everywhere but the
+// handling of input, which calls end and lets read do the rest.
+func (l *loop) finish(c *conn, why cause) {
+	l.end(c, why)
+	l.tryFinish(c)
+}
+
+// end is the first half of finish: nothing more is read and no session is left.
+func (l *loop) end(c *conn, why cause) {
+	if c.state >= stateClosing {
+		return
+	}
+	c.cause = why
+	l.endSessions(c, why.reason)
+	c.state = stateClosing
+	c.stalled = false
+	l.closing[c] = struct{}{}
+	c.deadline = l.now.Unix() + lingerSeconds
+	l.wheel.remove(c)
+	l.wheel.add(c)
+}
+
+// tryFinish half-closes c once everything is written. The peer sees the end
+// after the last answer, and its own close ends the connection; closing at once
+// would let unread input turn into a reset that overtakes the answer.
+func (l *loop) tryFinish(c *conn) {
+	if c.state != stateClosing || (c.win != nil && c.win.n > 0) || c.gc.OutboundBuffered() > 0 {
+		return
+	}
+	if err := unix.Shutdown(c.gc.Fd(), unix.SHUT_WR); err != nil {
+		l.closeNow(c)
+	}
+}
+
+// closeNow closes c without waiting; OnClose runs before it returns. It is for
+// everywhere but OnTraffic, which returns gnet.Close instead.
+func (l *loop) closeNow(c *conn) {
+	if c.state == stateClosed || c.gc == nil {
+		return
+	}
+	_ = (*l.box.event.Load()).Close(c.gc) // its error is about the descriptor, which is gone either way
+}
+
+// tick looks at deadlines, and at closing connections whose peer had not read everything.
+func (l *loop) tick() {
+	now := l.now.Unix()
+	l.wheel.advance(now, func(c *conn) {
+		switch {
+		case c.state >= stateClosing:
+			l.closeNow(c)
+		case c.state == stateNew:
+			l.guard(c, func(c *conn) { l.finish(c, causeLoginTimeout) })
+		default:
+			l.guard(c, func(c *conn) { l.finish(c, causeIdle) })
+		}
+	})
+	for c := range l.closing {
+		l.guard(c, l.tryFinish)
+	}
+}
+
+// wakeWaiting lets connections read on that had to wait for others' records.
+func (l *loop) wakeWaiting() {
+	list := l.waiting
+	l.waiting = nil
+	for _, c := range list {
+		c.waiting = false
+		if c.state < stateClosing && c.stalled {
+			l.guard(c, l.read)
+		}
+	}
+}
+
+// stop ends the loop and fails what is still in its mailbox.
+func (l *loop) stop() error {
+	err := l.engine.Stop()
+	for _, m := range l.box.close() {
+		if m.frame != nil {
+			m.done(session.ErrLinkClosed)
+		}
+	}
+	return err
+}
+
+// snapshot lists the connections of the loop.
+func (l *loop) snapshot(ctx context.Context) []*conn {
+	got := make(chan []*conn, 1)
+	ok := l.box.event.Load() != nil && l.box.put(mail{do: func() {
+		var all []*conn
+		for _, c := range l.wheel.slots { // every connection has a deadline
+			for ; c != nil; c = c.wheelNext {
+				all = append(all, c)
+			}
+		}
+		got <- all
+	}})
+	if !ok {
+		return nil // it has never had a connection, or has ended
+	}
+	select {
+	case all := <-got:
+		return all
+	case <-ctx.Done():
+		return nil
+	}
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
+)
+
+// peekMost is how much input is looked at in one piece. A piece that spans
+// gnet's buffers is copied, so it must not grow with the backlog.
+const peekMost = 64 << 10
+
+// arrived is the number of bytes that the event under way has brought.
+func (c *conn) arrived() int {
+	n := c.gc.InboundBuffered() - int(c.unread)
+	return max(n, 0)
+}
+
+// read takes frames from the input of c until there is none left, the window is
+// full or the connection is at its end, and writes their answers in one piece.
+func (l *loop) read(c *conn) {
+	c.stalled = false
+	l.out, l.outFlags = l.out[:0], l.outFlags[:0]
+	for c.state < stateClosing {
+		have := c.gc.InboundBuffered()
+		if have == 0 || have < int(c.need) {
+			break
+		}
+		if c.full() {
+			l.stall(c)
+			break
+		}
+		most := max(peekMost, int(c.need))
+		b, err := c.gc.Peek(min(have, most))
+		if err != nil {
+			break
+		}
+		n := l.frames(c, b)
+		if c.state == stateClosed {
+			return
+		}
+		if n > 0 {
+			_, _ = c.gc.Discard(n) // n bytes are there: it cannot fail
+		}
+		if c.stalled || (n == 0 && (len(b) == have || int(c.need) <= len(b))) {
+			break
+		}
+	}
+	if c.state == stateClosing {
+		_, _ = c.gc.Discard(-1) // everything
+	}
+	if len(l.out) > 0 {
+		l.write(c, l.out)
+		took := time.Since(l.now)
+		for _, flag := range l.outFlags {
+			l.count.Answer(flag, took)
+		}
+	}
+	if c.state == stateClosed {
+		return
+	}
+	c.unread = int32(c.gc.InboundBuffered())
+	if c.state == stateClosing {
+		l.tryFinish(c)
+	}
+}
+
+// frames handles the whole frames at the start of b and returns the bytes they
+// and the garbage between them take.
+func (l *loop) frames(c *conn, b []byte) (n int) {
+	maxUnit := l.g.opt.Limits.MaxUnit
+	for n < len(b) && c.state < stateClosing {
+		if c.full() {
+			l.stall(c)
+			return n
+		}
+		f, m, err := codec.Next(b[n:], maxUnit)
+		switch {
+		case m == 0:
+			c.need = int32(codec.Need(b[n:]))
+			return n
+		case err != nil:
+			l.bad(c, badReason(err))
+		default:
+			l.uplink(c, f)
+		}
+		n += m
+	}
+	c.need = codec.MinFrameSize
+	return n
+}
+
+// stall leaves the rest of the input unread until the store has caught up, and
+// gives a peer up that sends on regardless.
+func (l *loop) stall(c *conn) {
+	c.stalled = true
+	if c.gc.InboundBuffered() > l.g.opt.Limits.Inbound {
+		l.g.warn.Warn("connection closed: it kept sending while the store was slow",
+			"remote", c.remote, "vin", c.vinString(), "unread", c.gc.InboundBuffered())
+		l.end(c, causeOverflow)
+		return
+	}
+	if (c.win == nil || c.win.n == 0 || l.g.inFlight.Load() >= l.g.opt.Limits.InFlightBytes) && !c.waiting {
+		c.waiting = true
+		l.waiting = append(l.waiting, c)
+		l.g.waiting.Store(true)
+	}
+}
+
+// bad counts a bad frame and closes a connection that sends too many in a row.
+func (l *loop) bad(c *conn, r metrics.BadReason) {
+	l.count.Bad(r)
+	c.bad++
+	l.g.warn.Warn("bad frame", "remote", c.remote, "vin", c.vinString(), "reason", r.String(), "inARow", c.bad)
+	if int(c.bad) >= l.g.opt.Limits.BadFrames {
+		l.end(c, causeProtocol)
+	}
+}
+
+func badReason(err error) metrics.BadReason {
+	switch {
+	case errors.Is(err, codec.ErrCheck):
+		return metrics.BadCheck
+	case errors.Is(err, codec.ErrLength):
+		return metrics.BadLength
+	default:
+		return metrics.BadStart
+	}
+}
