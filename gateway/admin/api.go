@@ -1,0 +1,326 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// Sessions are the live sessions; session.Table is one.
+type Sessions interface {
+	Get(vin codec.VIN) *session.Session // nil: offline
+	Each(fn func(*session.Session) bool)
+	Logout(s *session.Session, reason session.Reason) bool
+}
+
+// Vehicles is the device registry; session.Registry is one.
+type Vehicles interface {
+	List(productKey string) iter.Seq[session.Device] // "" for all products; in the order of the VINs
+	Register(ctx context.Context, productKey string, vins []string) (session.RegisterResult, error)
+	Delete(ctx context.Context, productKey string, vin codec.VIN) error
+}
+
+// Platforms are the enterprise platforms; session.Platforms is one.
+type Platforms interface {
+	List() []session.Platform
+	Create(ctx context.Context, code, user, password string, replace bool) error
+	Delete(ctx context.Context, code string) error
+}
+
+// Keys are the access keys of the HTTP API.
+type Keys interface {
+	List() []Key
+	// Create makes a key. Without an id or a secret it makes them up; an id that is there is ErrConflict.
+	Create(ctx context.Context, id, secret string) (Key, error)
+	// Delete revokes a key at once. The error is ErrNotFound when there is none of that id.
+	Delete(ctx context.Context, id string) error
+}
+
+// Key is an access key. Its secret is shown once, by the answer that creates it.
+type Key struct {
+	ID        string    `json:"id"`
+	Secret    string    `json:"secret,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// The errors of a Client, and those that a Keys returns, to be tested with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("it exists already")
+	ErrInvalid  = errors.New("not valid")
+)
+
+// Status says what is running and where it can be reached.
+type Status struct {
+	Version    string    `json:"version"`
+	Node       string    `json:"node"`
+	PID        int       `json:"pid"`
+	StartedAt  time.Time `json:"startedAt"`
+	DataDir    string    `json:"dataDir"`
+	ProductKey string    `json:"productKey"` // the first product
+	Dev        bool      `json:"dev"`
+	Addresses  Addresses `json:"addresses"`
+	Sessions   int       `json:"sessions"`
+	Devices    int       `json:"devices"`
+}
+
+// Addresses are where a gateway listens, as HOST:PORT with the ports that were taken.
+type Addresses struct {
+	Vehicles []string `json:"vehicles"` // in the order of the configuration
+	API      string   `json:"api"`
+	Admin    string   `json:"admin"`
+	NATS     string   `json:"nats,omitempty"` // empty: off
+}
+
+// API holds what the socket's API works on.
+type API struct {
+	Status    func() Status // nil when no gateway is running
+	Sessions  Sessions      // nil when no gateway is running
+	Calls     http.Handler  // the API for commands, without signatures; nil when no gateway is running
+	Vehicles  Vehicles
+	Platforms Platforms
+	Keys      Keys
+}
+
+// maxBody bounds a request; ten thousand VINs fit.
+const maxBody = 1 << 20
+
+// Handler returns the routes, all below /v1/:
+//
+//	GET    /v1/status
+//	GET    /v1/sessions             JSON lines; ?vin=V for one
+//	DELETE /v1/sessions?vin=V       kick
+//	GET    /v1/vehicles             JSON lines; ?productKey=P for those of one product
+//	POST   /v1/vehicles             {"productKey":P,"vins":[…]}
+//	DELETE /v1/vehicles?productKey=P&vin=V
+//	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
+//	GET    /v1/keys                 POST {"id","secret"}, both optional          DELETE ?id=I
+//	*      /v1/call                 the API for commands: ?Action=AsyncRRpc&…
+//
+// An answer that is not 2xx is {"error":"…"}.
+func (a API) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/vehicles", a.listVehicles)
+	mux.HandleFunc("POST /v1/vehicles", a.importVehicles)
+	mux.HandleFunc("DELETE /v1/vehicles", a.deleteVehicle)
+	mux.HandleFunc("GET /v1/platforms", a.listPlatforms)
+	mux.HandleFunc("POST /v1/platforms", a.createPlatform)
+	mux.HandleFunc("DELETE /v1/platforms", a.deletePlatform)
+	mux.HandleFunc("GET /v1/keys", a.listKeys)
+	mux.HandleFunc("POST /v1/keys", a.createKey)
+	mux.HandleFunc("DELETE /v1/keys", a.deleteKey)
+	if a.Status != nil {
+		mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, a.Status())
+		})
+	}
+	if a.Sessions != nil {
+		mux.HandleFunc("GET /v1/sessions", a.listSessions)
+		mux.HandleFunc("DELETE /v1/sessions", a.kick)
+	}
+	if a.Calls != nil {
+		mux.Handle("/v1/call", atRoot(a.Calls))
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "no such request: "+r.Method+" "+r.URL.Path)
+	})
+	return mux
+}
+
+// atRoot passes a request on as one to "/", where the API for commands lives.
+func atRoot(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path, r.URL.RawPath = "/", ""
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (a API) listSessions(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("vin") {
+		if s := a.session(w, r); s != nil {
+			writeJSON(w, http.StatusOK, s.Info())
+		}
+		return
+	}
+	lines := newLineWriter(w)
+	a.Sessions.Each(func(s *session.Session) bool { return lines.write(s.Info()) })
+}
+
+// kick closes a vehicle's connection. A vehicle behind a platform only loses its session: the connection is not its own.
+func (a API) kick(w http.ResponseWriter, r *http.Request) {
+	s := a.session(w, r)
+	if s == nil {
+		return
+	}
+	if s.Platform == "" {
+		s.Link.Close(session.ReasonKicked)
+	} else {
+		a.Sessions.Logout(s, session.ReasonKicked)
+	}
+	writeJSON(w, http.StatusOK, s.Info())
+}
+
+// session finds the session of the parameter vin, or answers why there is none and returns nil.
+func (a API) session(w http.ResponseWriter, r *http.Request) *session.Session {
+	vin, ok := vinOf(w, r)
+	if !ok {
+		return nil
+	}
+	s := a.Sessions.Get(vin)
+	if s == nil {
+		writeError(w, http.StatusNotFound, fmt.Sprintf("vehicle %s is offline", vin))
+	}
+	return s
+}
+
+func vinOf(w http.ResponseWriter, r *http.Request) (codec.VIN, bool) {
+	vin, err := codec.ParseVIN(r.URL.Query().Get("vin"))
+	if err != nil {
+		writeError(w, http.StatusBadRequest, "vin: "+err.Error())
+		return vin, false
+	}
+	return vin, true
+}
+
+func (a API) listVehicles(w http.ResponseWriter, r *http.Request) {
+	lines := newLineWriter(w)
+	for d := range a.Vehicles.List(r.URL.Query().Get("productKey")) {
+		if !lines.write(d) {
+			return
+		}
+	}
+}
+
+func (a API) importVehicles(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		ProductKey string   `json:"productKey"`
+		VINs       []string `json:"vins"`
+	}
+	if !readBody(w, r, &req) {
+		return
+	}
+	result, err := a.Vehicles.Register(r.Context(), req.ProductKey, req.VINs)
+	answer(w, result, err)
+}
+
+func (a API) deleteVehicle(w http.ResponseWriter, r *http.Request) {
+	if vin, ok := vinOf(w, r); ok {
+		answer(w, struct{}{}, a.Vehicles.Delete(r.Context(), r.URL.Query().Get("productKey"), vin))
+	}
+}
+
+func (a API) listPlatforms(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, a.Platforms.List())
+}
+
+// newPlatform is the body that creates a platform.
+type newPlatform struct {
+	Code     string `json:"code"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	Replace  bool   `json:"replace"`
+}
+
+func (a API) createPlatform(w http.ResponseWriter, r *http.Request) {
+	var req newPlatform
+	if readBody(w, r, &req) {
+		answer(w, struct{}{}, a.Platforms.Create(r.Context(), req.Code, req.User, req.Password, req.Replace))
+	}
+}
+
+func (a API) deletePlatform(w http.ResponseWriter, r *http.Request) {
+	answer(w, struct{}{}, a.Platforms.Delete(r.Context(), r.URL.Query().Get("code")))
+}
+
+func (a API) listKeys(w http.ResponseWriter, _ *http.Request) {
+	keys := a.Keys.List()
+	for i := range keys {
+		keys[i].Secret = ""
+	}
+	writeJSON(w, http.StatusOK, keys)
+}
+
+func (a API) createKey(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		ID     string `json:"id"`
+		Secret string `json:"secret"`
+	}
+	if readBody(w, r, &req) {
+		key, err := a.Keys.Create(r.Context(), req.ID, req.Secret)
+		answer(w, key, err)
+	}
+}
+
+func (a API) deleteKey(w http.ResponseWriter, r *http.Request) {
+	answer(w, struct{}{}, a.Keys.Delete(r.Context(), r.URL.Query().Get("id")))
+}
+
+// readBody reads a JSON body, or answers why it cannot and returns false.
+func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &tooLarge):
+		writeError(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
+	case errors.Is(err, io.EOF):
+		writeError(w, http.StatusBadRequest, "the body is empty; a JSON object is wanted")
+	default:
+		writeError(w, http.StatusBadRequest, "the body: "+err.Error())
+	}
+	return false
+}
+
+// answer writes v, or the error with the status that belongs to it.
+func answer(w http.ResponseWriter, v any, err error) {
+	if err == nil {
+		writeJSON(w, http.StatusOK, v)
+		return
+	}
+	status := http.StatusInternalServerError
+	for _, kind := range [...]struct {
+		err    error
+		status int
+	}{
+		{session.ErrNotRegistered, http.StatusNotFound},
+		{session.ErrPlatformUnknown, http.StatusNotFound},
+		{ErrNotFound, http.StatusNotFound},
+		{session.ErrPlatformExists, http.StatusConflict},
+		{ErrConflict, http.StatusConflict},
+		{session.ErrPlatformInvalid, http.StatusBadRequest},
+		{ErrInvalid, http.StatusBadRequest},
+		{session.ErrUnconfirmed, http.StatusServiceUnavailable},
+		{session.ErrClosed, http.StatusServiceUnavailable},
+	} {
+		if errors.Is(err, kind.err) {
+			status = kind.status
+			break
+		}
+	}
+	writeError(w, status, err.Error())
+}
+
+// lineWriter streams JSON lines: a list may have a million.
+type lineWriter struct {
+	e *json.Encoder
+}
+
+func newLineWriter(w http.ResponseWriter) lineWriter {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	return lineWriter{json.NewEncoder(w)}
+}
+
+// write reports false when nobody reads any more.
+func (l lineWriter) write(v any) bool { return l.e.Encode(v) == nil }

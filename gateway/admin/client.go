@@ -1,0 +1,275 @@
+package admin
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// ErrNoGateway says that nobody answers at the admin socket or address.
+var ErrNoGateway = errors.New("no gateway is running")
+
+// Error is an answer of the API that is not a success.
+type Error struct {
+	Status  int    // HTTP status
+	Message string // what the gateway said
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Is makes errors.Is work across the wire for ErrNotFound, ErrConflict and ErrInvalid.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotFound:
+		return e.Status == http.StatusNotFound
+	case ErrConflict:
+		return e.Status == http.StatusConflict
+	case ErrInvalid:
+		return e.Status == http.StatusBadRequest
+	}
+	return false
+}
+
+// Client calls the API. Its methods return ErrNoGateway when nobody answers, an *Error when the gateway refuses.
+type Client struct {
+	http  *http.Client
+	base  string // "http://host"
+	token string
+}
+
+// NewClient returns a client of the gateway that runs on a data directory, through its socket.
+func NewClient(dataDir string) *Client {
+	path := filepath.Join(dataDir, SocketName)
+	return &Client{base: "http://gateway", http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+		DisableCompression: true,
+	}}}
+}
+
+// NewRemoteClient returns a client of the gateway whose admin address is addr: HOST:PORT, or a URL when there is a TLS
+// proxy before it. The token is the gateway's admin.token.
+func NewRemoteClient(addr, token string) *Client {
+	if !strings.Contains(addr, "://") {
+		addr = "http://" + addr
+	}
+	return &Client{base: strings.TrimSuffix(addr, "/"), token: token, http: &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+	}}}
+}
+
+// NewLocalClient returns a client of a handler in the same process, for commands that work on a data directory
+// without a gateway.
+func NewLocalClient(api http.Handler) *Client {
+	return &Client{base: "http://local", http: &http.Client{Transport: localTransport{api}}}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status asks what is running.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
+}
+
+// Sessions lists the live sessions, in no order. The loop ends with the first error.
+func (c *Client) Sessions(ctx context.Context) iter.Seq2[session.Info, error] {
+	return lines[session.Info](ctx, c, "/v1/sessions", nil)
+}
+
+// Session returns the session of one vehicle; ErrNotFound when it is offline.
+func (c *Client) Session(ctx context.Context, vin codec.VIN) (session.Info, error) {
+	var s session.Info
+	return s, c.do(ctx, http.MethodGet, "/v1/sessions", url.Values{"vin": {vin.String()}}, nil, &s)
+}
+
+// Kick ends the session of one vehicle and returns what it was.
+func (c *Client) Kick(ctx context.Context, vin codec.VIN) (session.Info, error) {
+	var s session.Info
+	return s, c.do(ctx, http.MethodDelete, "/v1/sessions", url.Values{"vin": {vin.String()}}, nil, &s)
+}
+
+// Vehicles lists the vehicles of a product, or of all for "", as session.Device writes them. The loop ends with the
+// first error.
+func (c *Client) Vehicles(ctx context.Context, productKey string) iter.Seq2[json.RawMessage, error] {
+	return lines[json.RawMessage](ctx, c, "/v1/vehicles", url.Values{"productKey": {productKey}})
+}
+
+// Import adds vehicles to a product. A request takes up to ten thousand.
+func (c *Client) Import(ctx context.Context, productKey string, vins []string) (session.RegisterResult, error) {
+	var result session.RegisterResult
+	body := struct {
+		ProductKey string   `json:"productKey"`
+		VINs       []string `json:"vins"`
+	}{productKey, vins}
+	return result, c.do(ctx, http.MethodPost, "/v1/vehicles", nil, body, &result)
+}
+
+// DeleteVehicle removes a vehicle from a product; ErrNotFound when it is not there.
+func (c *Client) DeleteVehicle(ctx context.Context, productKey string, vin codec.VIN) error {
+	return c.do(ctx, http.MethodDelete, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, nil, nil)
+}
+
+// Platforms lists the platforms.
+func (c *Client) Platforms(ctx context.Context) ([]session.Platform, error) {
+	var list []session.Platform
+	return list, c.do(ctx, http.MethodGet, "/v1/platforms", nil, nil, &list)
+}
+
+// CreatePlatform adds a platform; ErrConflict when it exists and replace is not set.
+func (c *Client) CreatePlatform(ctx context.Context, code, user, password string, replace bool) error {
+	return c.do(ctx, http.MethodPost, "/v1/platforms", nil, newPlatform{code, user, password, replace}, nil)
+}
+
+// DeletePlatform removes a platform; ErrNotFound when there is none of that code.
+func (c *Client) DeletePlatform(ctx context.Context, code string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/platforms", url.Values{"code": {code}}, nil, nil)
+}
+
+// Keys lists the access keys without their secrets.
+func (c *Client) Keys(ctx context.Context) ([]Key, error) {
+	var list []Key
+	return list, c.do(ctx, http.MethodGet, "/v1/keys", nil, nil, &list)
+}
+
+// CreateKey makes an access key and returns it with its secret. What is empty is made up.
+func (c *Client) CreateKey(ctx context.Context, id, secret string) (Key, error) {
+	var key Key
+	return key, c.do(ctx, http.MethodPost, "/v1/keys", nil, map[string]string{"id": id, "secret": secret}, &key)
+}
+
+// DeleteKey revokes an access key; ErrNotFound when there is none of that id.
+func (c *Client) DeleteKey(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/keys", url.Values{"id": {id}}, nil, nil)
+}
+
+// Call calls an operation of the API for commands, without a signature, and reads its JSON answer into out. The answer
+// of a failed call is read too: Success, Code and ErrorMessage say what the matter is.
+func (c *Client) Call(ctx context.Context, action string, params map[string]string, out any) error {
+	form := url.Values{"Action": {action}, "Format": {"JSON"}}
+	for name, value := range params {
+		form.Set(name, value)
+	}
+	resp, err := c.send(ctx, http.MethodPost, "/v1/call", nil, strings.NewReader(form.Encode()), "application/x-www-form-urlencoded")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusUnauthorized {
+		return readError(resp)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("admin: %s: the answer (HTTP %d) is not JSON: %w", action, resp.StatusCode, err)
+	}
+	return nil
+}
+
+// do sends one request with a JSON body and reads a JSON answer; in and out may be nil.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("admin: %s %s: %w", method, path, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	resp, err := c.send(ctx, method, path, query, body, "application/json")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return readError(resp)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("admin: %s %s: the answer is not what it should be: %w", method, path, err)
+	}
+	return nil
+}
+
+// send returns an answer whose body the caller closes.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader, contentType string) (*http.Response, error) {
+	at := c.base + path
+	if len(query) > 0 {
+		at += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at, body)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return nil, fmt.Errorf("%w: %w", ErrNoGateway, op)
+		}
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return resp, nil
+}
+
+func readError(resp *http.Response) error {
+	var body errorBody
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	if err != nil || json.Unmarshal(text, &body) != nil || body.Error == "" {
+		body.Error = "admin: HTTP " + resp.Status
+	}
+	return &Error{Status: resp.StatusCode, Message: body.Error}
+}
+
+// lines reads JSON lines as they come.
+func lines[T any](ctx context.Context, c *Client, path string, query url.Values) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var zero T
+		resp, err := c.send(ctx, http.MethodGet, path, query, nil, "")
+		if err != nil {
+			yield(zero, err)
+			return
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			yield(zero, readError(resp))
+			return
+		}
+		d := json.NewDecoder(bufio.NewReader(resp.Body))
+		for {
+			var v T
+			err := d.Decode(&v)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(zero, fmt.Errorf("admin: GET %s: %w", path, err))
+				return
+			}
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
+}
