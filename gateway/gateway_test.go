@@ -54,7 +54,7 @@ func TestHeartbeatAndTimeSync(t *testing.T) {
 
 func TestNoAnswerBeforeTheRecordIsStored(t *testing.T) {
 	h := newHouse(t, nil)
-	h.sink.instant = false
+	h.sink.hold.Store(true)
 	p := h.dial(t, vin1)
 	p.send(p.loginFrame(), p.realtime(1), p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil), p.realtime(2))
 	eventually(t, "three records", func() bool { return h.sink.count() == 3 })
@@ -346,7 +346,7 @@ func TestAckSettings(t *testing.T) {
 func TestWindowStallsAndResumes(t *testing.T) {
 	const n = 1000
 	h := newHouse(t, func(o *Options) { o.Limits.Window = 32 })
-	h.sink.instant = false
+	h.sink.hold.Store(true)
 	p := h.dial(t, vin1)
 	var all []byte
 	for i := range n {
@@ -378,7 +378,7 @@ func TestWindowStallsAndResumes(t *testing.T) {
 
 func TestAllConnectionsTogetherAreBounded(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Limits.InFlightBytes = 1 })
-	h.sink.instant = false
+	h.sink.hold.Store(true)
 	p, q := h.dial(t, vin1), h.dial(t, vin2)
 	p.send(p.loginFrame())
 	eventually(t, "one record", func() bool { return h.sink.count() == 1 })
@@ -394,7 +394,7 @@ func TestAllConnectionsTogetherAreBounded(t *testing.T) {
 
 func TestPeerThatSendsOnWhileTheStoreIsSlowIsClosed(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Limits.Window, o.Limits.Inbound = 4, 1 }) // Inbound grows to one largest frame
-	h.sink.instant = false
+	h.sink.hold.Store(true)
 	p := h.dial(t, vin1)
 	p.send(p.loginFrame())
 	flood := bytes.Repeat(p.realtime(1), 4000)
@@ -437,7 +437,7 @@ func TestDownlink(t *testing.T) {
 
 func TestFaultStaysWithItsConnection(t *testing.T) {
 	h := newHouse(t, nil)
-	h.commands.panics = true
+	h.commands.panics.Store(true)
 	p, q := h.login(t, vin1), h.login(t, vin2)
 	p.send(p.frame(codec.CommandControl, codec.FlagSuccess, wireTime(at)))
 	p.ended()
@@ -448,7 +448,7 @@ func TestFaultStaysWithItsConnection(t *testing.T) {
 
 func TestDrainAnswersWhatIsStored(t *testing.T) {
 	h := newHouse(t, nil)
-	h.sink.instant = false
+	h.sink.hold.Store(true)
 	p := h.dial(t, vin1)
 	p.send(p.loginFrame(), p.realtime(1))
 	eventually(t, "two records", func() bool { return h.sink.count() == 2 })

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,10 +32,11 @@ type kept struct {
 
 // heldSink keeps records and confirms them when the test says so.
 type heldSink struct {
-	mu      sync.Mutex
-	all     []kept // every record ever published
-	open    []kept // not confirmed
-	instant bool   // confirm in Publish
+	hold atomic.Bool // keep records until confirm is called; else they are stored at once
+
+	mu   sync.Mutex
+	all  []kept // every record ever published
+	open []kept // not confirmed
 }
 
 func (s *heldSink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) bool {
@@ -43,7 +45,7 @@ func (s *heldSink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) bool
 	k := kept{*r, string(r.Body), to, ticket}
 	k.rec.Body = nil
 	s.all = append(s.all, k)
-	if s.instant {
+	if !s.hold.Load() {
 		return true
 	}
 	s.open = append(s.open, k)
@@ -83,16 +85,17 @@ func (s *heldSink) confirm(n int, newestFirst bool) {
 
 // heard is a Commands that notes what it is told.
 type heard struct {
+	panics atomic.Bool
+
 	mu      sync.Mutex
-	answers []string // VIN and hex-free command name
+	answers []string // VIN and command
 	gone    []session.Reason
-	panics  bool
 }
 
 func (h *heard) Answer(s *session.Session, f codec.Frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.panics {
+	if h.panics.Load() {
 		panic("a fault in the command room")
 	}
 	h.answers = append(h.answers, s.VIN.String()+" "+f.Command().Name(f.Edition()))
@@ -136,7 +139,7 @@ const (
 func newHouse(t *testing.T, edit func(*Options)) *house {
 	t.Helper()
 	ctx := context.Background()
-	h := &house{sink: &heldSink{instant: true}, commands: &heard{}}
+	h := &house{sink: &heldSink{}, commands: &heard{}}
 	h.sessions = session.NewTable(func(e session.PresenceEvent) {
 		h.mu.Lock()
 		defer h.mu.Unlock()

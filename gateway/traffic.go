@@ -106,6 +106,9 @@ func (l *loop) stall(c *conn) {
 		c.waiting = true
 		l.waiting = append(l.waiting, c)
 		l.g.waiting.Store(true)
+		if l.g.inFlight.Load() < l.g.opt.Limits.InFlightBytes {
+			l.box.putResume() // room was made between the look and the note
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // TestWindowKeepsOrder stores tickets in random order and checks that answers
 // come out once, in order, and never before their turn.
 func TestWindowKeepsOrder(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := &window{}
 		w.reset(seed * 1000)
@@ -65,7 +65,9 @@ func TestWheel(t *testing.T) {
 	fired := map[*conn]int64{}
 	note := func(now int64) func(*conn) {
 		return func(c *conn) {
-			require.NotContains(t, fired, c)
+			if _, twice := fired[c]; twice {
+				t.Fatal("fired twice")
+			}
 			fired[c] = now
 		}
 	}
@@ -77,17 +79,15 @@ func TestWheel(t *testing.T) {
 		w.advance(now, note(now))
 	}
 	for i, c := range conns {
-		if c == gone {
-			require.NotContains(t, fired, c)
-			continue
+		at, ok := fired[c]
+		require.Equal(t, c != gone, ok, "connection %d", i)
+		if ok && (at < c.deadline || at > c.deadline+3) {
+			t.Fatalf("connection %d: fired at %d, due at %d", i, at, c.deadline)
 		}
-		require.Contains(t, fired, c, "connection %d", i)
-		require.GreaterOrEqual(t, fired[c], c.deadline)
-		require.LessOrEqual(t, fired[c], c.deadline+3)
 	}
 	// A loop that was held up longer than a turn fires what is due at once.
 	late := &conn{slot: -1, deadline: w.at + 10}
 	w.add(late)
 	w.advance(w.at+10*wheelSlots, note(1))
-	require.Contains(t, fired, late)
+	require.Contains(t, fired, late, "a loop that was held up")
 }
