@@ -1,0 +1,174 @@
+package openapi
+
+import (
+	"crypto/subtle"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tboxgate/tboxgate/command/openapi/signature"
+)
+
+// envelope is what is common to every call, wherever the signature in use puts it.
+type envelope struct {
+	action  string
+	version string
+	keyID   string
+}
+
+// isV3 reports whether a request is signed by a V3 signature of any algorithm (they are named ACS3-...).
+func isV3(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Authorization"), "ACS3-")
+}
+
+// readEnvelope finds action and version: in the parameters (signature 1) or in the headers (V3).
+func (req *request) readEnvelope() envelope {
+	if isV3(req.http) {
+		return envelope{action: req.http.Header.Get("x-acs-action"), version: req.http.Header.Get("x-acs-version")}
+	}
+	return envelope{action: req.all["Action"], version: req.all["Version"]}
+}
+
+// claim is a signature that came with a request, ready to be checked against the secret of the key it names.
+type claim struct {
+	keyID  string
+	nonce  string
+	signed time.Time
+	// given is the signature in the request; compute makes the right one; text is what was signed (signature 1 only).
+	given   string
+	compute func(secret string) string
+	text    string
+}
+
+// verify authenticates a request and returns the id of the access key that signed it.
+func (h *Handler) verify(req *request) (keyID string, fail *frontError) {
+	var c claim
+	if isV3(req.http) {
+		c, fail = claim3(req)
+	} else {
+		c, fail = claim1(req)
+	}
+	if fail != nil {
+		return "", fail
+	}
+	now := h.o.Now()
+	if age := now.Sub(c.signed); age > h.o.Window || age < -h.o.Window {
+		return "", errTimeExpired
+	}
+	key, ok := h.o.Keys.Lookup(c.keyID)
+	if !ok {
+		return "", errKeyNotFound
+	}
+	if key.Disabled {
+		return "", errKeyInactive
+	}
+	if subtle.ConstantTimeCompare([]byte(c.given), []byte(c.compute(key.Secret))) != 1 {
+		if h.o.EchoStringToSign && c.text != "" {
+			// SDKs of the old generation compare what follows the colon with their own text, so nothing may follow it.
+			return "", front(errSignatureMismatch.status, errSignatureMismatch.code, "Specified signature is not matched with our calculation. server string to sign is:"+c.text)
+		}
+		return "", errSignatureMismatch
+	}
+	// Only now: whoever cannot sign can neither fill the nonce memory nor use up a key's calls.
+	if !h.limits.allow(c.keyID, now) {
+		return "", errThrottled
+	}
+	switch h.nonces.use(c.keyID, c.nonce, c.signed, now, h.o.Window) {
+	case nonceUsed:
+		return "", errNonceUsed
+	case nonceForgotten:
+		return "", errTimeExpired
+	case nonceFull:
+		return "", errThrottled
+	}
+	return c.keyID, nil
+}
+
+// claim1 reads signature 1: everything is in the parameters.
+func claim1(req *request) (claim, *frontError) {
+	p := req.all
+	for _, name := range [...]string{"AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp"} {
+		if p[name] == "" {
+			return claim{}, errMissing(name)
+		}
+	}
+	if p["SignatureMethod"] != signature.Method1 || p["SignatureType"] != "" {
+		return claim{}, errSignatureMethod
+	}
+	if p["SignatureVersion"] != signature.Version1 {
+		return claim{}, errSignatureVersion
+	}
+	if p["SecurityToken"] != "" {
+		return claim{}, errSecurityToken
+	}
+	signed, err := time.Parse(signature.TimeFormat, p["Timestamp"])
+	if err != nil {
+		return claim{}, errTimeFormat
+	}
+	text := signature.StringToSign(req.http.Method, p)
+	return claim{
+		keyID: p["AccessKeyId"], nonce: p["SignatureNonce"], signed: signed, given: p["Signature"], text: text,
+		compute: func(secret string) string { return signature.Sign1(secret, text) },
+	}, nil
+}
+
+// claim3 reads signature V3: everything is in the headers, the parameters are signed by the query and the hash of the body.
+func claim3(req *request) (claim, *frontError) {
+	header := req.http.Header
+	if !strings.HasPrefix(header.Get("Authorization"), signature.Algorithm3+" ") {
+		return claim{}, errSignatureMethod
+	}
+	auth, err := signature.ParseAuthorization(header.Get("Authorization"))
+	if err != nil {
+		return claim{}, errMissing("Authorization")
+	}
+	for _, name := range [...]string{"x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"} {
+		if header.Get(name) == "" {
+			return claim{}, errMissing(name)
+		}
+	}
+	if header.Get("x-acs-security-token") != "" {
+		return claim{}, errSecurityToken
+	}
+	signed, err := time.Parse(signature.TimeFormat, header.Get("x-acs-date"))
+	if err != nil {
+		return claim{}, errTimeFormat
+	}
+	if unsigned := unsignedHeader(header, auth.SignedHeaders); unsigned != "" {
+		return claim{}, errUnsigned(unsigned)
+	}
+	hash := signature.BodyHash(req.body)
+	if !strings.EqualFold(header.Get("x-acs-content-sha256"), hash) {
+		return claim{}, errContentHash
+	}
+	canonical := signature.Request3{
+		Method: req.http.Method, Path: "/", Query: req.query, SignedHeaders: auth.SignedHeaders, BodyHash: hash,
+		Header: func(name string) string {
+			if name == "host" {
+				return req.http.Host
+			}
+			return strings.Join(header.Values(name), ",")
+		},
+	}.CanonicalRequest()
+	return claim{
+		keyID: auth.Credential, nonce: header.Get("x-acs-signature-nonce"), signed: signed, given: strings.ToLower(auth.Signature),
+		compute: func(secret string) string { return signature.Sign3(secret, canonical) },
+	}, nil
+}
+
+// unsignedHeader returns a header that V3 demands to be signed and is not: host and every x-acs-* header.
+func unsignedHeader(header http.Header, signed []string) string {
+	have := make(map[string]bool, len(signed))
+	for _, name := range signed {
+		have[name] = true
+	}
+	if !have["host"] {
+		return "host"
+	}
+	for name := range header {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-acs-") && !have[lower] {
+			return lower
+		}
+	}
+	return ""
+}

@@ -1,0 +1,242 @@
+// Package openapi serves the HTTP API that unmodified Alibaba Cloud IoT SDKs can call: POST or GET "/" in the RPC style of
+// Alibaba Cloud's OpenAPI, signed by an access key, answered in JSON or XML.
+//
+//	HTTP request ── readRequest ──▶ parameters ── verify ──▶ key id ── operations[Action] ──▶ answer
+//	                (query, body)                (signature 1, V3,        │
+//	                                              window, nonce, rate)    └─▶ command.Dispatcher ──▶ vehicle
+//
+// The operations are AsyncRRpc, which sends a query (0x80), setting (0x81) or control (0x82) command to a vehicle, and
+// GetAsyncRRpcResult, our extension, which tells what became of it. docs/api.md is the reference for callers.
+package openapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+const apiVersion = "2018-01-20"
+
+// Devices knows the registered vehicles; session.Registry is one.
+type Devices interface {
+	Lookup(vin codec.VIN) (session.Device, bool)
+}
+
+// Commands sends commands and remembers their results; command.Dispatcher is one.
+type Commands interface {
+	Send(ctx context.Context, r command.Request) (id int64, err error)
+	Result(ctx context.Context, productKey string, id int64) (command.Result, error)
+}
+
+// Keys finds access keys; KeyStore is one. Lookup must be fast and see a deletion at once.
+type Keys interface {
+	Lookup(id string) (Key, bool)
+}
+
+// Options configure a Handler. Devices, Commands, Keys and Products are required; every other field has a default.
+type Options struct {
+	Devices  Devices
+	Commands Commands
+	Keys     Keys                         // not needed by a Trusted handler
+	Products func(productKey string) bool // whether a product exists
+
+	// Trusted answers calls without any signature, as access key "local". For the unix socket of the admin interface,
+	// whose file permissions say who may call.
+	Trusted bool
+	// BusinessErrorStatus is the HTTP status of an operation's failure: 200 (default: what Alibaba's service does and its
+	// SDKs expect) or 400 (what its documentation says).
+	BusinessErrorStatus int
+	// Window is how far a request's time stamp may be off, each way. Default 15 minutes.
+	Window time.Duration
+	// MaxBody limits the request body in bytes. Default 512 KiB; the longest data unit makes 260 KB.
+	MaxBody int64
+	// MaxNonces bounds the memory for used signature nonces (about 50 bytes each). Default 1,048,576.
+	MaxNonces int
+	// CallsPerSecond limits the calls of one access key. Default 1,000; negative: no limit.
+	CallsPerSecond int
+	// EchoStringToSign adds the server's string to sign to SignatureDoesNotMatch answers of signature 1. It helps to debug
+	// a client, and holds every parameter of the request, the message content too.
+	EchoStringToSign bool
+
+	Now     func() time.Time // default time.Now
+	Logger  *slog.Logger     // default: nothing is logged
+	Observe func(CallInfo)   // called after every call, for metrics
+}
+
+// CallInfo describes an answered call. Action is "" for an unknown one, so that its values are few.
+type CallInfo struct {
+	Action   string
+	Code     string // error code, "" on success
+	Status   int    // HTTP status
+	Duration time.Duration
+}
+
+// Handler is the API. It is safe for concurrent use.
+type Handler struct {
+	o          Options
+	operations map[string]operation
+	nonces     *nonces
+	limits     *keyLimits
+}
+
+// call is one authenticated call of an operation.
+type call struct {
+	requestID string
+	keyID     string
+	params    map[string]string
+}
+
+// operation is one Action. It returns the members of its answer that follow RequestId and Success, or an error: a
+// businessError, a frontError, or anything else for InternalError.
+type operation func(ctx context.Context, c *call) ([]field, error)
+
+// New returns a Handler.
+func New(o Options) (*Handler, error) {
+	switch {
+	case o.Devices == nil || o.Commands == nil || o.Products == nil:
+		return nil, errors.New("openapi: Options.Devices, Commands and Products are required")
+	case o.Keys == nil && !o.Trusted:
+		return nil, errors.New("openapi: Options.Keys is required unless Trusted is set")
+	case o.BusinessErrorStatus != 0 && o.BusinessErrorStatus != http.StatusOK && o.BusinessErrorStatus != http.StatusBadRequest:
+		return nil, errors.New("openapi: Options.BusinessErrorStatus must be 200 or 400")
+	}
+	setDefault(&o.BusinessErrorStatus, http.StatusOK)
+	setDefault(&o.Window, 15*time.Minute)
+	setDefault(&o.MaxBody, 512<<10)
+	setDefault(&o.MaxNonces, 1<<20)
+	setDefault(&o.CallsPerSecond, 1000)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(CallInfo) {}
+	}
+	h := &Handler{o: o, nonces: newNonces(o.MaxNonces), limits: newKeyLimits(o.CallsPerSecond)}
+	h.operations = map[string]operation{
+		"AsyncRRpc":          h.asyncRRpc,
+		"GetAsyncRRpcResult": h.getAsyncRRpcResult,
+	}
+	return h, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// ServeHTTP answers one call.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := h.o.Now()
+	req, fail := readRequest(w, r, h.o.MaxBody)
+	a := answerer{w: w, host: r.Host, requestID: newRequestID(), businessStatus: h.o.BusinessErrorStatus}
+	env := req.readEnvelope()
+	if formatFail := a.chooseFormat(req, h.o.Trusted); fail == nil {
+		fail = formatFail
+	}
+	var info CallInfo
+	keyID, fields, err := h.serve(req, env, fail, a.requestID)
+	info.Status, info.Code = a.answer(env.action, fields, err)
+	if _, known := h.operations[env.action]; known {
+		info.Action = env.action
+	}
+	info.Duration = h.o.Now().Sub(start)
+	h.o.Observe(info)
+	h.o.Logger.Info("api call", "action", info.Action, "requestId", a.requestID, "accessKeyId", keyID, "status", info.Status,
+		"code", info.Code, "productKey", req.all["ProductKey"], "vin", req.all["DeviceName"], "remote", r.RemoteAddr)
+	var front *frontError
+	var business *businessError
+	if err != nil && !errors.As(err, &front) && !errors.As(err, &business) {
+		h.o.Logger.Error("api call failed", "action", info.Action, "requestId", a.requestID, "err", err)
+	}
+}
+
+// serve does what a call asks for, unless reading it failed already.
+func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID string) (keyID string, fields []field, err error) {
+	if fail != nil {
+		return "", nil, fail
+	}
+	if req.http.URL.Path != "/" || req.http.Method != http.MethodGet && req.http.Method != http.MethodPost {
+		return "", nil, errActionNotFound
+	}
+	if env.action == "" {
+		return "", nil, errMissing("Action")
+	}
+	keyID = "local"
+	if !h.o.Trusted {
+		if keyID, fail = h.verify(req); fail != nil {
+			return "", nil, fail
+		}
+	}
+	if env.version != "" && env.version != apiVersion {
+		return keyID, nil, errVersion
+	}
+	op, known := h.operations[env.action]
+	if !known {
+		return keyID, nil, errActionNotFound
+	}
+	fields, err = op(req.http.Context(), &call{requestID: requestID, keyID: keyID, params: req.all})
+	return keyID, fields, err
+}
+
+// answerer writes the answer of one call in the format that the call asked for.
+type answerer struct {
+	w              http.ResponseWriter
+	host           string
+	requestID      string
+	businessStatus int
+	format         format
+}
+
+// chooseFormat: the parameter Format; without it XML under signature 1 (its documented default), JSON under V3, which has no
+// such parameter, and on a trusted socket.
+func (a *answerer) chooseFormat(req *request, trusted bool) *frontError {
+	given, ok := req.all["Format"]
+	switch {
+	case strings.EqualFold(given, "JSON"):
+		a.format = formatJSON
+	case strings.EqualFold(given, "XML"):
+		a.format = formatXML
+	case ok && given != "":
+		return errFormat
+	case trusted || isV3(req.http):
+		a.format = formatJSON
+	}
+	return nil
+}
+
+// answer writes the answer and returns its HTTP status and error code.
+func (a *answerer) answer(action string, fields []field, err error) (status int, code string) {
+	if err == nil {
+		write(a.w, a.format, http.StatusOK, action+"Response", append([]field{{"RequestId", a.requestID}, {"Success", true}}, fields...))
+		return http.StatusOK, ""
+	}
+	var business *businessError
+	if errors.As(err, &business) {
+		write(a.w, a.format, a.businessStatus, action+"Response", []field{
+			{"RequestId", a.requestID}, {"Success", false}, {"Code", business.code}, {"ErrorMessage", business.message},
+			// A copy for clients that read Message of whatever failed (pop-core); every SDK ignores or uses it.
+			{"Message", business.message},
+		})
+		return a.businessStatus, business.code
+	}
+	var f *frontError
+	if !errors.As(err, &f) {
+		f = errInternal
+	}
+	write(a.w, a.format, f.status, "Error", []field{
+		{"RequestId", a.requestID}, {"HostId", a.host}, {"Code", f.code}, {"Message", f.message}, {"Recommend", f.recommend()},
+	})
+	return f.status, f.code
+}

@@ -1,0 +1,93 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"net/http"
+	"strconv"
+)
+
+// The exact content types: one generation of SDKs reads XML errors only under exactly this string, another picks its parser by it.
+const (
+	jsonType = "application/json;charset=utf-8"
+	xmlType  = "text/xml;charset=utf-8"
+)
+
+type format int
+
+const (
+	formatXML format = iota
+	formatJSON
+)
+
+// field is one member of an answer. The value is a string, bool, int64, []field (an object) or json.RawMessage (JSON as it
+// is; in XML its text). Order is kept, so that JSON and XML are the same list written twice.
+type field struct {
+	name  string
+	value any
+}
+
+// write sends an answer with the given root element (XML only).
+func write(w http.ResponseWriter, f format, status int, root string, fields []field) {
+	var b bytes.Buffer
+	if f == formatJSON {
+		w.Header().Set("Content-Type", jsonType)
+		writeJSON(&b, fields)
+	} else {
+		w.Header().Set("Content-Type", xmlType)
+		b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>`)
+		writeXML(&b, root, fields)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // a client that has gone is not our failure
+}
+
+func writeJSON(b *bytes.Buffer, value any) {
+	switch v := value.(type) {
+	case string:
+		enc := json.NewEncoder(b)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(v) // a string always encodes
+		b.Truncate(b.Len() - 1)
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+	case int64:
+		b.WriteString(strconv.FormatInt(v, 10))
+	case json.RawMessage:
+		b.Write(v)
+	case []field:
+		b.WriteByte('{')
+		for i, f := range v {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, f.name)
+			b.WriteByte(':')
+			writeJSON(b, f.value)
+		}
+		b.WriteByte('}')
+	}
+}
+
+func writeXML(b *bytes.Buffer, name string, value any) {
+	b.WriteString("<" + name + ">")
+	switch v := value.(type) {
+	case string:
+		_ = xml.EscapeText(b, []byte(v)) // a bytes.Buffer never fails
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+	case int64:
+		b.WriteString(strconv.FormatInt(v, 10))
+	case json.RawMessage:
+		_ = xml.EscapeText(b, v)
+	case []field:
+		for _, f := range v {
+			writeXML(b, f.name, f.value)
+		}
+	}
+	b.WriteString("</" + name + ">")
+}
