@@ -18,6 +18,7 @@ import (
 type Sessions interface {
 	Get(vin codec.VIN) *session.Session // nil: offline
 	Each(fn func(*session.Session) bool)
+	// Logout ends s and reports false when it had ended before.
 	Logout(s *session.Session, reason session.Reason) bool
 }
 
@@ -46,9 +47,11 @@ type Keys interface {
 
 // Key is an access key. Its secret is shown once, by the answer that creates it.
 type Key struct {
-	ID        string    `json:"id"`
-	Secret    string    `json:"secret,omitempty"`
-	CreatedAt time.Time `json:"createdAt"`
+	ID         string    `json:"id"`
+	Secret     string    `json:"secret,omitempty"`
+	CreatedAt  time.Time `json:"createdAt,omitzero"`   // UTC; zero for a static key
+	Static     bool      `json:"static,omitempty"`     // given by a flag, the environment or the file: cannot be deleted
+	Unreadable bool      `json:"unreadable,omitempty"` // sealed with another seal key: does not work, delete it
 }
 
 // The errors of a Client, and those that a Keys returns, to be tested with errors.Is.
@@ -155,18 +158,24 @@ func (a API) listSessions(w http.ResponseWriter, r *http.Request) {
 	a.Sessions.Each(func(s *session.Session) bool { return lines.write(s.Info()) })
 }
 
-// kick closes a vehicle's connection. A vehicle behind a platform only loses its session: the connection is not its own.
 func (a API) kick(w http.ResponseWriter, r *http.Request) {
 	s := a.session(w, r)
 	if s == nil {
 		return
 	}
+	info := s.Info()
+	Kick(a.Sessions, s)
+	writeJSON(w, http.StatusOK, info)
+}
+
+// Kick ends a session: that of a vehicle with its connection, that of one behind a platform alone, because the
+// connection carries others. It never blocks.
+func Kick(sessions Sessions, s *session.Session) {
 	if s.Platform == "" {
 		s.Link.Close(session.ReasonKicked)
 	} else {
-		a.Sessions.Logout(s, session.ReasonKicked)
+		sessions.Logout(s, session.ReasonKicked)
 	}
-	writeJSON(w, http.StatusOK, s.Info())
 }
 
 // session finds the session of the parameter vin, or answers why there is none and returns nil.

@@ -30,6 +30,8 @@ type Metrics struct {
 	refused  *prometheus.CounterVec   // reason
 	commands *prometheus.CounterVec   // command, result
 	answered *prometheus.HistogramVec // command
+	calls    *prometheus.CounterVec   // action, code
+	callTime *prometheus.HistogramVec // action
 
 	mu      sync.Mutex
 	loops   []*Loop
@@ -67,6 +69,15 @@ func New() *Metrics {
 			Help:    "Time from the acceptance of a command by the API to the vehicle's answer.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"command"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_api_calls_total",
+			Help: "Calls of the HTTP API by action and error code; the code of a success is empty.",
+		}, []string{"action", "code"}),
+		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tboxgate_api_call_duration_seconds",
+			Help:    "Time from reading a call of the HTTP API to answering it.",
+			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
+		}, []string{"action"}),
 	}
 	for _, kind := range []string{KindVehicle, KindPlatform} {
 		m.logins.WithLabelValues(kind, LoginAccepted)
@@ -75,7 +86,7 @@ func New() *Metrics {
 		m.commands.WithLabelValues(command, CommandAnswered)
 		m.answered.WithLabelValues(command)
 	}
-	m.registry.MustRegister(m.logins, m.refused, m.commands, m.answered, &collector{m},
+	m.registry.MustRegister(m.logins, m.refused, m.commands, m.answered, m.calls, m.callTime, &collector{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -134,6 +145,16 @@ func (m *Metrics) CommandDone(command, result string, took time.Duration) {
 	if result == CommandAnswered || result == "rejected" {
 		m.answered.WithLabelValues(command).Observe(took.Seconds())
 	}
+}
+
+// APICall counts one answered call of the HTTP API. action is one that the API knows, or empty; code is one of its
+// error codes, or empty after a success.
+func (m *Metrics) APICall(action, code string, took time.Duration) {
+	if action == "" {
+		action = "other"
+	}
+	m.calls.WithLabelValues(action, code).Inc()
+	m.callTime.WithLabelValues(action).Observe(took.Seconds())
 }
 
 // Registry returns the registry, for whoever adds a collector of his own.

@@ -32,6 +32,7 @@ func full() *Metrics {
 	m.Login(KindVehicle, "vinUnknown")
 	m.ConnectionRefused("limit")
 	m.CommandDone("query", CommandAnswered, 20*time.Millisecond)
+	m.APICall("AsyncRRpc", "iot.device.OfflineDevice", time.Millisecond)
 	m.NewLoop()
 	return m
 }
@@ -124,6 +125,8 @@ func TestSourcesAndEvents(t *testing.T) {
 	m := full()
 	m.Watch(Sources{Sessions: func() int { return 4 }, StoreHealthy: func() error { return errors.New("disk full") }})
 	m.CommandDone("control", "timedOut", time.Minute)
+	m.APICall("AsyncRRpc", "", time.Millisecond)
+	m.APICall("", "InvalidAction.NotFound", time.Millisecond)
 	text := expose(t, m)
 	for _, line := range []string{
 		`tboxgate_sessions 4`,
@@ -133,6 +136,10 @@ func TestSourcesAndEvents(t *testing.T) {
 		`tboxgate_connections_refused_total{reason="limit"} 1`,
 		`tboxgate_commands_total{command="query",result="answered"} 1`,
 		`tboxgate_commands_total{command="control",result="timedOut"} 1`,
+		`tboxgate_api_calls_total{action="AsyncRRpc",code=""} 1`,
+		`tboxgate_api_calls_total{action="AsyncRRpc",code="iot.device.OfflineDevice"} 1`,
+		`tboxgate_api_calls_total{action="other",code="InvalidAction.NotFound"} 1`,
+		`tboxgate_api_call_duration_seconds_count{action="AsyncRRpc"} 2`,
 		`tboxgate_command_duration_seconds_count{command="query"} 1`,
 		`tboxgate_command_duration_seconds_count{command="control"} 0`,
 		`tboxgate_command_duration_seconds_count{command="set"} 0`,
