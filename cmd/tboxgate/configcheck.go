@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/tboxgate/tboxgate/command"
+)
+
+// devListen is where --dev listens for vehicles unless told otherwise.
+const devListen = "127.0.0.1:8999"
+
+// settle fills what depends on the machine or on --dev.
+func (l *configLoader) settle(c *Config) {
+	if c.Node == "" {
+		c.Node, _ = os.Hostname()
+	}
+	if c.Node == "" {
+		c.Node = "tboxgate"
+	}
+	if !c.Dev {
+		return
+	}
+	if l.from.of("listeners") == "" {
+		c.Listeners[0].Address = devListen
+	}
+	if l.from.of("dataDir") == "" {
+		c.DataDir = "" // serve makes a temporary one
+	}
+	if l.from.of("drain.window") == "" {
+		c.Drain.Window = 0
+	}
+	for i := range c.Products {
+		c.Products[i].Registration = "open"
+	}
+}
+
+// validate checks what one value alone cannot show.
+func (l *configLoader) validate(c *Config) {
+	bad := func(path, format string, args ...any) { l.fail(l.from.of(path), path, format, args...) }
+
+	addresses := []struct{ path, address string }{
+		{"api.address", c.API.Address}, {"admin.address", c.Admin.Address}, {"nats.listen", c.NATS.Listen},
+	}
+	for i, ln := range c.Listeners {
+		path := fmt.Sprintf("listeners[%d].address", i)
+		addresses = append(addresses, struct{ path, address string }{path, ln.Address})
+	}
+	for _, a := range addresses {
+		if a.address == "" && a.path == "nats.listen" {
+			continue // off
+		}
+		if err := checkAddress(a.address); err != nil {
+			bad(a.path, "%v", err)
+		} else if c.Dev && !isLoopback(a.address) {
+			bad(a.path, "%q is not loopback, and --dev lets anybody in; use 127.0.0.1, [::1] or localhost", a.address)
+		}
+	}
+	if len(c.Listeners) == 0 {
+		bad("listeners", "at least one is needed")
+	}
+
+	if c.Admin.Token == "" && !isLoopback(c.Admin.Address) {
+		bad("admin.address", "%q is not loopback, so admin.token is needed", c.Admin.Address)
+	}
+	if c.Admin.Token != "" && len(c.Admin.Token) < 16 {
+		bad("admin.token", "too short; at least 16 characters")
+	}
+	if (c.NATS.User == "") != (c.NATS.Password == "") {
+		bad("nats.user", "nats.user and nats.password go together")
+	}
+	if c.NATS.URL != "" && c.NATS.Listen != "" {
+		bad("nats.listen", "nats.listen is for the embedded server, nats.url for an external one; one of them")
+	}
+	if c.NATS.URL == "" && c.NATS.CredentialsFile != "" {
+		bad("nats.credentialsFile", "it is for an external server (nats.url)")
+	}
+	if c.NATS.URL == "" && c.NATS.Replicas > 1 {
+		bad("nats.replicas", "%d copies need an external cluster (nats.url)", c.NATS.Replicas)
+	}
+	if c.NATS.User == "" && c.NATS.Listen != "" && !isLoopback(c.NATS.Listen) {
+		bad("nats.listen", "%q is not loopback, so nats.user and nats.password are needed", c.NATS.Listen)
+	}
+
+	if len(c.Sinks) != 1 {
+		bad("sinks", "exactly one is wanted, not %d", len(c.Sinks))
+	}
+	for i, s := range c.Sinks {
+		if s.Type == "" {
+			bad(fmt.Sprintf("sinks[%d].type", i), "missing; one of nats, discard")
+		}
+	}
+	if len(c.Products) != 1 {
+		bad("products", "exactly one is wanted, not %d", len(c.Products))
+	}
+	for i, p := range c.Products {
+		if !command.ValidProductKey(p.Key) {
+			bad(fmt.Sprintf("products[%d].key", i), "%q is not a product key (1-32 letters and digits)", p.Key)
+		}
+	}
+	seen := map[string]bool{}
+	for i, k := range c.AccessKeys {
+		if seen[k.ID] {
+			bad(fmt.Sprintf("accessKeys[%d]", i), "the id %q is there twice", k.ID)
+		}
+		seen[k.ID] = true
+	}
+	if c.Dev {
+		return
+	}
+	if c.DataDir == "" {
+		bad("dataDir", "must not be empty")
+	}
+}
+
+// checkAddress wants HOST:PORT; the host may be empty (all addresses), a name or an IP address.
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return fmt.Errorf("%q: the port is a number from 0 to 65535", address)
+	}
+	if strings.ContainsAny(host, " /\t") {
+		return fmt.Errorf("%q is not HOST:PORT", address)
+	}
+	return nil
+}
+
+// isLoopback says that only this machine can reach the address. A name other than localhost counts as outside.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

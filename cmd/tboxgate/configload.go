@@ -1,0 +1,400 @@
+package main
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ConfigError says what is wrong with one setting and where it was set.
+type ConfigError struct {
+	Origin  string // "tboxgate.yaml:7", "--listen", "TBOXGATE_LISTEN"; empty for a default
+	Key     string // path in the file, such as listeners[0].profile; empty when the line itself is wrong
+	Problem string
+}
+
+func (e *ConfigError) Error() string {
+	s := e.Problem
+	if e.Key != "" && !strings.HasPrefix(e.Origin, "--") && !strings.HasPrefix(e.Origin, envPrefix) {
+		s = e.Key + ": " + s
+	}
+	if e.Origin != "" {
+		s = e.Origin + ": " + s
+	}
+	return s
+}
+
+const envPrefix = "TBOXGATE_"
+
+// configSource is what a configuration is read from.
+type configSource struct {
+	file  string                      // path of the YAML file; empty: none
+	env   func(string) (string, bool) // os.LookupEnv
+	flags map[string][]string         // values of the flags given, by name
+}
+
+// origins says where each setting came from, by path. Settings that are not in it are defaults.
+type origins map[string]string
+
+// of returns where path, or the list or section it stands in, was set.
+func (o origins) of(path string) string {
+	for path != "" {
+		if at, ok := o[path]; ok {
+			return at
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return ""
+}
+
+// loadConfig reads, merges and checks the configuration. The error is one *ConfigError or several, joined.
+func loadConfig(src configSource) (*Config, error) {
+	l := &configLoader{src: src, from: origins{}}
+	c := &Config{}
+	l.setDefaults(reflect.ValueOf(c).Elem(), "")
+	if src.file != "" {
+		if err := l.readFile(c); err != nil {
+			return nil, err
+		}
+	}
+	l.overlay(reflect.ValueOf(c).Elem(), "")
+	if len(l.errs) == 0 {
+		l.settle(c)
+		l.validate(c)
+	}
+	if len(l.errs) > 0 {
+		return nil, errors.Join(l.errs...)
+	}
+	return c, nil
+}
+
+// configLoader collects every error, so that a file is mended in one go.
+type configLoader struct {
+	src  configSource
+	from origins
+	errs []error
+}
+
+func (l *configLoader) fail(origin, key, format string, args ...any) {
+	l.errs = append(l.errs, &ConfigError{Origin: origin, Key: key, Problem: fmt.Sprintf(format, args...)})
+}
+
+// setting is one field of a configuration struct with its tags.
+type setting struct {
+	reflect.StructField
+	key string
+}
+
+func settings(t reflect.Type) []setting {
+	list := make([]setting, 0, t.NumField())
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if key := f.Tag.Get("key"); key != "" {
+			list = append(list, setting{f, key})
+		}
+	}
+	return list
+}
+
+// isScalar tells values from sections: an AccessKey is a struct that is written as one word.
+func isScalar(t reflect.Type) bool {
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
+		return true
+	}
+	return t.Kind() != reflect.Struct && t.Kind() != reflect.Slice
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func (l *configLoader) setDefaults(v reflect.Value, path string) {
+	for _, s := range settings(v.Type()) {
+		f, def := v.FieldByIndex(s.Index), s.Tag.Get("default")
+		switch {
+		case isScalar(s.Type):
+			if def != "" {
+				l.setText(f, s, def, "", join(path, s.key))
+			}
+		case s.Type.Kind() == reflect.Slice:
+			if def != "" {
+				l.setList(f, s, []string{def}, "", join(path, s.key))
+			}
+		default:
+			l.setDefaults(f, join(path, s.key))
+		}
+	}
+}
+
+// overlay puts the environment and the flags over what the file said.
+func (l *configLoader) overlay(v reflect.Value, path string) {
+	for _, s := range settings(v.Type()) {
+		f, at := v.FieldByIndex(s.Index), join(path, s.key)
+		if values, origin := l.given(s.Tag.Get("flag"), s.Type.Kind() == reflect.Slice); origin != "" {
+			l.from[at] = origin
+			if isScalar(s.Type) {
+				l.setText(f, s, values[len(values)-1], origin, at)
+			} else {
+				l.setList(f, s, values, origin, at)
+			}
+		}
+		switch {
+		case isScalar(s.Type):
+		case s.Type.Kind() == reflect.Slice:
+			for i := range f.Len() {
+				if !isScalar(s.Type.Elem()) {
+					l.overlay(f.Index(i), fmt.Sprintf("%s[%d]", at, i))
+				}
+			}
+		default:
+			l.overlay(f, at)
+		}
+	}
+}
+
+// given returns the values of a flag, else of its environment variable, and which of the two it was. The variable of
+// a repeatable flag holds its values separated by commas.
+func (l *configLoader) given(flag string, list bool) (values []string, origin string) {
+	if flag == "" {
+		return nil, ""
+	}
+	if values, ok := l.src.flags[flag]; ok {
+		return values, "--" + flag
+	}
+	name := envName(flag)
+	value, ok := l.src.env(name)
+	if !ok || value == "" {
+		return nil, ""
+	}
+	if !list {
+		return []string{value}, name
+	}
+	for v := range strings.SplitSeq(value, ",") {
+		values = append(values, strings.TrimSpace(v))
+	}
+	return values, name
+}
+
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// setList replaces a list by one element for each text.
+func (l *configLoader) setList(v reflect.Value, s setting, texts []string, origin, path string) {
+	v.Set(reflect.MakeSlice(v.Type(), len(texts), len(texts)))
+	into := s.Tag.Get("into")
+	for i, text := range texts {
+		at, e := fmt.Sprintf("%s[%d]", path, i), v.Index(i)
+		if into == "" {
+			l.setText(e, s, text, origin, at)
+			continue
+		}
+		l.setDefaults(e, at)
+		for _, es := range settings(e.Type()) {
+			if es.key == into {
+				l.setText(e.FieldByIndex(es.Index), es, text, origin, join(at, into))
+			}
+		}
+	}
+}
+
+// setText reads one value.
+func (l *configLoader) setText(v reflect.Value, s setting, text, origin, path string) {
+	bad := func(format string, args ...any) { l.fail(origin, path, format, args...) }
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if err := u.UnmarshalText([]byte(text)); err != nil {
+			bad("%v", err)
+			return
+		}
+	} else {
+		switch p := v.Addr().Interface().(type) {
+		case *string:
+			if allowed := s.Tag.Get("oneof"); allowed != "" && !strings.Contains("|"+allowed+"|", "|"+text+"|") {
+				bad("%q is not allowed; one of %s", text, strings.ReplaceAll(allowed, "|", ", "))
+				return
+			}
+			*p = text
+		case *bool:
+			b, err := strconv.ParseBool(text)
+			if err != nil {
+				bad("%q is not true or false", text)
+				return
+			}
+			*p = b
+		case *int:
+			n, err := strconv.Atoi(text)
+			if err != nil {
+				bad("%q is not a whole number", text)
+				return
+			}
+			*p = n
+		case *time.Duration:
+			d, err := time.ParseDuration(text)
+			if err != nil || d < 0 {
+				bad("%q is not a duration such as 500ms, 30s or 5m", text)
+				return
+			}
+			*p = d
+		default:
+			panic(fmt.Sprintf("config: no reader for %T of %s", p, path))
+		}
+	}
+	l.checkBounds(v, s, text, origin, path)
+}
+
+// checkBounds holds a number against its min and max.
+func (l *configLoader) checkBounds(v reflect.Value, s setting, text, origin, path string) {
+	bound := func(tag string) (reflect.Value, string) {
+		limit, b := s.Tag.Get(tag), reflect.New(v.Type()).Elem()
+		if limit != "" {
+			l.setText(b, setting{key: s.key}, limit, origin, path)
+		}
+		return b, limit
+	}
+	if least, text2 := bound("min"); text2 != "" && v.Int() < least.Int() {
+		l.fail(origin, path, "%s is too small; at least %s", text, text2)
+	}
+	if most, text2 := bound("max"); text2 != "" && v.Int() > most.Int() {
+		l.fail(origin, path, "%s is too large; at most %s", text, text2)
+	}
+}
+
+// readFile reads the YAML file over the defaults. The file's tree is walked by hand, because every message names the
+// file, the line and the key.
+func (l *configLoader) readFile(c *Config) error {
+	f, err := os.Open(l.src.file)
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	d := yaml.NewDecoder(f)
+	var doc, second yaml.Node
+	switch err := d.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil // an empty file sets nothing
+	case err != nil:
+		return l.syntaxError(err)
+	}
+	switch err := d.Decode(&second); {
+	case err == nil:
+		return &ConfigError{Origin: l.at(second.Content[0]), Problem: "only one YAML document is allowed"}
+	case !errors.Is(err, io.EOF):
+		return l.syntaxError(err)
+	}
+	l.read(doc.Content[0], reflect.ValueOf(c).Elem(), setting{}, "")
+	return nil
+}
+
+// syntaxError turns "yaml: line 7: did not find …" into our form.
+func (l *configLoader) syntaxError(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if line, problem, ok := strings.Cut(rest, ": "); ok {
+			return &ConfigError{Origin: l.src.file + ":" + line, Problem: "not YAML: " + problem}
+		}
+	}
+	return &ConfigError{Origin: l.src.file, Problem: "not YAML: " + text}
+}
+
+func (l *configLoader) at(n *yaml.Node) string { return l.src.file + ":" + strconv.Itoa(n.Line) }
+
+func (l *configLoader) read(n *yaml.Node, v reflect.Value, s setting, path string) {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if path != "" {
+		l.from[path] = l.at(n)
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // "nats:" with nothing under it sets nothing
+	}
+	switch {
+	case isScalar(v.Type()):
+		if n.Kind != yaml.ScalarNode {
+			l.fail(l.at(n), path, "one value is wanted here, not %s", kindName(n))
+			return
+		}
+		l.setText(v, s, n.Value, l.at(n), path)
+	case v.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			l.fail(l.at(n), path, "a list is wanted here, not %s", kindName(n))
+			return
+		}
+		v.SetZero()
+		if len(n.Content) > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+		}
+		for i, item := range n.Content {
+			at := fmt.Sprintf("%s[%d]", path, i)
+			if !isScalar(v.Type().Elem()) {
+				l.setDefaults(v.Index(i), at)
+			}
+			l.read(item, v.Index(i), s, at)
+		}
+	default:
+		l.readSection(n, v, path)
+	}
+}
+
+func (l *configLoader) readSection(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.MappingNode {
+		l.fail(l.at(n), path, "keys are wanted here, not %s", kindName(n))
+		return
+	}
+	known := settings(v.Type())
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if line, ok := seen[key.Value]; ok {
+			l.fail(l.at(key), "", "key %q is there twice, first on line %d", key.Value, line)
+			continue
+		}
+		seen[key.Value] = key.Line
+		found := false
+		for _, s := range known {
+			if s.key == key.Value {
+				found = true
+				l.read(value, v.FieldByIndex(s.Index), s, join(path, s.key))
+			}
+		}
+		if !found {
+			l.unknownKey(key, known, path)
+		}
+	}
+}
+
+// unknownKey names the key, where it stands and what may have been meant.
+func (l *configLoader) unknownKey(key *yaml.Node, known []setting, path string) {
+	problem := fmt.Sprintf("unknown key %q", key.Value)
+	if path != "" {
+		problem += " in " + path
+	}
+	names := make([]string, len(known))
+	for i, s := range known {
+		names[i] = s.key
+	}
+	problem += didYouMean(key.Value, names)
+	l.fail(l.at(key), "", "%s", problem)
+}
+
+func kindName(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "keys"
+	case yaml.SequenceNode:
+		return "a list"
+	default:
+		return fmt.Sprintf("the value %q", n.Value)
+	}
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+func (p *program) decodeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "decode",
+		Usage:     "print frames as JSON, one a line",
+		ArgsUsage: "[HEX|FILE|-]...",
+		Description: "Arguments are files, - for standard input (also without any), or frames in hex.\n" +
+			"A file or standard input holds frames in binary (it begins with ## or $$), JSON lines with a key\n" +
+			"\"hex\", or hex; a line of hex that begins with no start mark goes on with the frame above it.\n" +
+			"A bad frame is printed as {\"error\":…,\"offset\":…,\"hex\":…}, and the exit status is 1 at the end.\n" +
+			"Passwords and keys are shown.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "pretty", Usage: "indent the JSON"},
+		},
+		Action: func(c *cli.Context) error {
+			args, err := arguments(c, 0, anyNumber)
+			if err != nil {
+				return err
+			}
+			d := &decoder{out: bufio.NewWriter(p.stdout), pretty: c.Bool("pretty")}
+			if len(args) == 0 {
+				args = []string{"-"}
+			}
+			for _, a := range args {
+				if err := p.decodeArgument(d, a); err != nil {
+					return errors.Join(d.out.Flush(), err)
+				}
+			}
+			if err := d.out.Flush(); err != nil {
+				return err
+			}
+			if d.bad > 0 {
+				return fmt.Errorf("decode: %d bad, %d good", d.bad, d.good)
+			}
+			return nil
+		},
+	}
+}
+
+func (p *program) decodeArgument(d *decoder, a string) error {
+	if a == "-" {
+		return d.stream(p.stdin)
+	}
+	f, err := os.Open(a)
+	if err != nil {
+		if looksLikeHex(a) {
+			return d.hex(strings.NewReader(a))
+		}
+		return err
+	}
+	defer f.Close()
+	return d.stream(f)
+}
+
+// looksLikeHex tells a frame typed as an argument from the name of a file that is not there.
+func looksLikeHex(s string) bool {
+	return strings.HasPrefix(s, "2323") || strings.HasPrefix(s, "2424") || len(s) >= 2*codec.MinFrameSize &&
+		strings.Trim(s, "0123456789abcdefABCDEF \t\r\n") == ""
+}
+
+// decoder prints what it reads. An error of its methods ends the command; a bad frame does not.
+type decoder struct {
+	out       *bufio.Writer
+	pretty    bool
+	good, bad int
+	message   codec.Message
+	json      []byte
+}
+
+// stream finds out which of the three forms src has.
+func (d *decoder) stream(src io.Reader) error {
+	r := bufio.NewReaderSize(src, 64<<10)
+	head, err := r.Peek(512)
+	if len(head) == 0 {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return err
+	}
+	text := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\xEF\xBB\xBF")), " \t\r\n")
+	switch {
+	case isMark(head), !isText(head):
+		return d.binary(r)
+	case bytes.HasPrefix(text, []byte("{")):
+		return d.jsonLines(r)
+	default:
+		return d.hex(r)
+	}
+}
+
+func isMark(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("##")) || bytes.HasPrefix(b, []byte("$$"))
+}
+
+func isText(b []byte) bool {
+	for _, c := range bytes.TrimPrefix(b, []byte("\xEF\xBB\xBF")) {
+		if c >= 0x7F || c < ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// binary decodes a stream of frames, finding the way back after damage as the gateway does.
+func (d *decoder) binary(src io.Reader) error {
+	h := &history{src: src}
+	r := codec.NewReader(h, 0)
+	for {
+		f, err := r.ReadFrame()
+		var bad *codec.FrameError
+		switch {
+		case err == nil:
+			if err := d.frame(f); err != nil {
+				return err
+			}
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.As(err, &bad):
+			if err := d.problem(bad.Kind.Error(), bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+		h.forget(r.Offset())
+	}
+}
+
+// history keeps what was read and not forgotten, to show the bytes that a codec.Reader skipped.
+type history struct {
+	src  io.Reader
+	kept []byte
+	base int64 // of kept[0] in the stream
+}
+
+func (h *history) Read(b []byte) (int, error) {
+	n, err := h.src.Read(b)
+	h.kept = append(h.kept, b[:n]...)
+	return n, err
+}
+
+func (h *history) bytes(offset int64, n int) []byte { return h.kept[offset-h.base:][:n] }
+
+func (h *history) forget(until int64) {
+	h.kept = h.kept[:copy(h.kept, h.kept[until-h.base:])]
+	h.base = until
+}
+
+// hex decodes lines of hex digits, which may be separated by blanks. A line that begins with a start mark begins a
+// new unit; any other goes on with the one above it.
+func (d *decoder) hex(src io.Reader) error {
+	var unit []byte
+	flush := func() error {
+		if len(unit) == 0 {
+			return nil
+		}
+		err := d.binary(bytes.NewReader(unit))
+		unit = unit[:0]
+		return err
+	}
+	err := eachLine(src, func(number int, line []byte) error {
+		raw, err := unhex(line)
+		if err != nil {
+			if err := flush(); err != nil {
+				return err
+			}
+			return d.problem(fmt.Sprintf("line %d: %v", number, err), 0, nil)
+		}
+		if isMark(raw) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		unit = append(unit, raw...)
+		return nil
+	})
+	return errors.Join(err, flush())
+}
+
+func unhex(line []byte) ([]byte, error) {
+	digits := make([]byte, 0, len(line))
+	for _, c := range line {
+		if c != ' ' && c != '\t' {
+			digits = append(digits, c)
+		}
+	}
+	raw := make([]byte, hex.DecodedLen(len(digits)))
+	n, err := hex.Decode(raw, digits)
+	var bad hex.InvalidByteError
+	switch {
+	case errors.As(err, &bad):
+		return nil, fmt.Errorf("not hex: %q", byte(bad))
+	case err != nil:
+		return nil, errors.New("not hex: an odd number of digits")
+	}
+	return raw[:n], nil
+}
+
+// jsonLines decodes the "hex" of each line.
+func (d *decoder) jsonLines(src io.Reader) error {
+	return eachLine(src, func(number int, line []byte) error {
+		var v struct {
+			Hex *string `json:"hex"`
+		}
+		switch err := json.Unmarshal(line, &v); {
+		case err != nil:
+			return d.problem(fmt.Sprintf("line %d: not JSON: %v", number, err), 0, nil)
+		case v.Hex == nil:
+			return d.problem(fmt.Sprintf("line %d: no key \"hex\"", number), 0, nil)
+		}
+		raw, err := unhex([]byte(*v.Hex))
+		if err != nil {
+			return d.problem(fmt.Sprintf("line %d: %v", number, err), 0, nil)
+		}
+		return d.binary(bytes.NewReader(raw))
+	})
+}
+
+// eachLine calls fn for every line that is not blank.
+func eachLine(src io.Reader, fn func(number int, line []byte) error) error {
+	r := bufio.NewReader(src)
+	for number := 1; ; number++ {
+		line, err := r.ReadBytes('\n')
+		if number == 1 {
+			line = bytes.TrimPrefix(line, []byte("\xEF\xBB\xBF"))
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			if err := fn(number, line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (d *decoder) frame(f codec.Frame) error {
+	d.good++
+	d.message.Decode(f)
+	d.json = d.message.AppendJSON(d.json[:0], codec.JSONOptions{})
+	return d.print(d.json)
+}
+
+func (d *decoder) problem(text string, offset int64, raw []byte) error {
+	d.bad++
+	line, err := json.Marshal(struct {
+		Error  string `json:"error"`
+		Offset int64  `json:"offset"`
+		Hex    string `json:"hex"`
+	}{text, offset, hex.EncodeToString(raw)})
+	if err != nil {
+		return err
+	}
+	return d.print(line)
+}
+
+func (d *decoder) print(object []byte) error {
+	if d.pretty {
+		var b bytes.Buffer
+		if err := json.Indent(&b, object, "", "  "); err != nil {
+			return err
+		}
+		object = b.Bytes()
+	}
+	if _, err := d.out.Write(object); err != nil {
+		return err
+	}
+	return d.out.WriteByte('\n')
+}

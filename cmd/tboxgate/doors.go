@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/tboxgate/tboxgate/gateway/admin"
+)
+
+// doors are the HTTP servers of a node: two addresses and the admin socket.
+type doors struct {
+	api, admin, socket *door
+}
+
+// openDoors binds all three, or none. What connects before a door serves waits in the kernel.
+func openDoors(cfg *Config, dataDir string, log *slog.Logger) (*doors, error) {
+	d := &doors{}
+	for _, b := range []struct {
+		to     **door
+		name   string
+		listen func() (net.Listener, error)
+	}{
+		{&d.api, "API", func() (net.Listener, error) { return listenTCP("API", cfg.API.Address) }},
+		{&d.admin, "admin", func() (net.Listener, error) { return listenTCP("admin", cfg.Admin.Address) }},
+		{&d.socket, "admin socket", func() (net.Listener, error) { return admin.ListenSocket(dataDir) }},
+	} {
+		l, err := b.listen()
+		if err != nil {
+			return nil, errors.Join(err, d.close())
+		}
+		*b.to = newDoor(b.name, l, log)
+	}
+	return d, nil
+}
+
+// close closes what was bound and does not serve.
+func (d *doors) close() error {
+	var errs []error
+	for _, door := range []*door{d.api, d.admin, d.socket} {
+		if door != nil {
+			errs = append(errs, door.listener.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func listenTCP(name, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err // the address is not repeated
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s address %s: %w", name, address, err)
+	}
+	return l, nil
+}
+
+// door is one HTTP server.
+type door struct {
+	name     string
+	listener net.Listener
+	server   *http.Server
+	ended    chan struct{} // nil until it serves
+}
+
+func newDoor(name string, l net.Listener, log *slog.Logger) *door {
+	return &door{name: name, listener: l, server: &http.Server{
+		ReadHeaderTimeout: 10 * time.Second, // against slow peers
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.With("server", name).Handler(), slog.LevelDebug),
+	}}
+}
+
+// address is HOST:PORT as bound.
+func (d *door) address() string { return d.listener.Addr().String() }
+
+// serve answers in the background.
+func (d *door) serve(h http.Handler) {
+	d.server.Handler = h
+	d.ended = make(chan struct{})
+	go func() {
+		defer close(d.ended)
+		// It returns when the server is shut down; accept errors before that are retried inside.
+		_ = d.server.Serve(d.listener)
+	}()
+}
+
+// shutdown stops accepting and waits for the requests under way, until ctx ends.
+func (d *door) shutdown(ctx context.Context) error {
+	if d.ended == nil {
+		return d.listener.Close()
+	}
+	err := d.server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, d.server.Close())
+	}
+	<-d.ended
+	return err
+}
+
+// lateHandler answers 503 until it is given a handler.
+type lateHandler struct {
+	handler atomic.Pointer[http.Handler]
+}
+
+func (l *lateHandler) set(h http.Handler) { l.handler.Store(&h) }
+
+func (l *lateHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h := l.handler.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = w.Write([]byte(`{"error":"the gateway is starting"}` + "\n"))
+}

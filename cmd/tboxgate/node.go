@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/gateway"
+	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/gateway/sink"
+	"github.com/tboxgate/tboxgate/gateway/sink/discard"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// node is a running gateway with everything around it. The order in which it starts is the order of its fields; it
+// stops in the opposite one, so that whatever still works finds what it needs.
+//
+//	state     the data directory is locked; later: seal key, store, registry, platforms, access keys
+//	doors     the addresses are bound, so that a port in use is known before the store starts
+//	commands  the dispatcher
+//	vehicles  the gateway: from here on vehicles are served
+//	calls     the API for commands
+type node struct {
+	cfg     *Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	started time.Time
+
+	state    *state
+	doors    *doors
+	table    *session.Table
+	commands *command.Dispatcher
+	vehicles *gateway.Gateway
+
+	phase atomic.Int32 // starting, running, draining
+}
+
+// The phases of a node.
+const (
+	starting int32 = iota
+	running
+	draining
+)
+
+// startNode starts everything, or nothing: after an error all that had started has stopped again.
+func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
+	n := &node{cfg: cfg, log: log, metrics: metrics.New(), started: time.Now()}
+	b := buildVersion()
+	n.metrics.SetBuild(b.Version, b.Revision)
+	defer func() {
+		if err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)
+			defer cancel()
+			err = errors.Join(err, n.stop(ctx))
+		}
+	}()
+	if n.state, err = lockState(cfg, log); err != nil {
+		return n, err
+	}
+	if n.doors, err = openDoors(cfg, n.state.dir.Path(), log); err != nil {
+		return n, err
+	}
+	var operators lateHandler
+	n.doors.admin.serve(admin.Public{Metrics: n.metrics.Handler(), NotReady: n.notReady, Token: cfg.Admin.Token, API: &operators}.Handler())
+	n.doors.socket.serve(&operators)
+	n.table = session.NewTable(n.presence, cfg.Node)
+	if err := n.state.open(ctx, n.barred); err != nil {
+		return n, err
+	}
+	n.recover()
+	n.commands, err = command.NewDispatcher(ctx, command.Options{
+		Sessions: n.table, KV: n.state.commands(), Publish: n.state.store.Events().Publish, Node: cfg.Node,
+		Logger: log, Observe: n.commandDone,
+	})
+	if err != nil {
+		return n, err
+	}
+	if n.vehicles, err = gateway.New(n.gatewayOptions()); err != nil {
+		return n, err
+	}
+	n.watch()
+	if err := n.vehicles.Start(); err != nil {
+		n.vehicles = nil // nothing of it runs
+		return n, err
+	}
+	api, err := openapi.New(n.apiOptions(false))
+	if err != nil {
+		return n, err
+	}
+	n.doors.api.serve(api)
+	adminAPI, err := n.adminAPI()
+	if err != nil {
+		return n, err
+	}
+	operators.set(adminAPI)
+	n.phase.Store(running)
+	return n, nil
+}
+
+// gatewayOptions translates the configuration.
+func (n *node) gatewayOptions() gateway.Options {
+	c := n.cfg
+	o := gateway.Options{
+		Sink: discard.Sink{}, Payload: sink.Payload(c.Sinks[0].Payload), Sessions: n.table, Gate: n.gate(), Commands: n.commands,
+		Metrics: n.metrics, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
+		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
+		Limits: gateway.Limits{
+			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, Window: c.Limits.Window,
+			WindowBytes: int(c.Limits.WindowBytes), InFlightBytes: int64(c.Limits.InFlightBytes), Inbound: int(c.Limits.Inbound),
+			Outbound: int(c.Limits.Outbound), BadFrames: c.Limits.BadFrames, MaxUnit: c.Limits.MaxFrame,
+		},
+	}
+	if c.Sinks[0].Type == "nats" {
+		o.Sink = n.state.store.Sink()
+		o.MaxRecord = n.state.store.Sink().MaxBody()
+	}
+	for _, l := range c.Listeners {
+		o.Listeners = append(o.Listeners, gateway.Listener{
+			Address: l.Address, Profile: gateway.Profile(l.Profile), AckForm: gateway.AckForm(l.AckForm),
+			AckRealtime: gateway.AckRealtime(l.AckRealtime), RefuseLogin: gateway.RefuseLogin(l.RefuseLogin),
+			OnStructureError: gateway.StructureError(l.OnStructureError), LoginTimeout: l.LoginTimeout, IdleTimeout: l.IdleTimeout,
+		})
+	}
+	return o
+}
+
+// gate makes the login rules. --dev lets any platform in, too.
+func (n *node) gate() *session.Gate {
+	g := &session.Gate{Registry: n.state.registry, Platforms: n.state.platforms, OpenPlatforms: n.cfg.Dev, Logger: n.log}
+	if p := n.cfg.Products[0]; p.Registration == "open" {
+		g.OpenProduct = p.Key
+	}
+	return g
+}
+
+// apiOptions are those of the API on its address, or, trusted, on the admin socket.
+func (n *node) apiOptions(trusted bool) openapi.Options {
+	return openapi.Options{
+		Devices: n.state.registry, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
+		Products: func(key string) bool { return key == n.cfg.Products[0].Key },
+		Observe:  func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
+	}
+}
+
+// adminAPI is what operators reach.
+func (n *node) adminAPI() (http.Handler, error) {
+	calls, err := openapi.New(n.apiOptions(true))
+	if err != nil {
+		return nil, err
+	}
+	return admin.API{
+		Status: n.status, Sessions: liveSessions{n.table, n.commands}, Calls: calls,
+		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
+	}.Handler(), nil
+}
+
+// status is also what stands in run.json.
+func (n *node) status() admin.Status {
+	s := admin.Status{
+		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: n.started.UTC().Truncate(time.Millisecond),
+		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Dev: n.cfg.Dev,
+		Addresses: admin.Addresses{API: n.doors.api.address(), Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
+		Sessions:  n.table.Len(), Devices: n.state.registry.Len(),
+	}
+	for _, a := range n.vehicles.Addrs() {
+		s.Addresses.Vehicles = append(s.Addresses.Vehicles, a.String())
+	}
+	return s
+}
+
+// presence is told of every vehicle that goes online or offline, in order, under a lock of the table.
+func (n *node) presence(e session.PresenceEvent) {
+	n.state.registry.Note(e)
+	n.announce(e)
+}
+
+func (n *node) announce(e session.PresenceEvent) {
+	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
+}
+
+// recover ends the sessions that a crash left open.
+func (n *node) recover() {
+	if left := n.state.registry.RecoverOnline(time.Now(), n.announce); left > 0 {
+		n.log.Warn("the gateway had not been stopped: sessions ended", "sessions", left, "reason", session.ReasonGatewayRestart)
+	}
+}
+
+// barred is told of devices that were deleted or disabled, by this node or another.
+func (n *node) barred(vin codec.VIN) {
+	if s := n.table.Get(vin); s != nil {
+		admin.Kick(liveSessions{n.table, n.commands}, s)
+	}
+}
+
+// commandDone counts commands that are over.
+func (n *node) commandDone(r command.Result) {
+	if r.State.Final() {
+		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt))
+	}
+}
+
+func commandKind(c codec.Command) string {
+	switch c {
+	case codec.CommandParamQuery:
+		return "query"
+	case codec.CommandParamSet:
+		return "set"
+	default:
+		return "control"
+	}
+}
+
+func (n *node) watch() {
+	n.metrics.Watch(metrics.Sources{
+		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.state.store.Healthy,
+		Platforms:    func() int { return len(n.state.platforms.List()) },
+		StoreBacklog: func() int { return n.state.store.Sink().Stats().Waiting },
+	})
+}
+
+// notReady is the answer to /readyz.
+func (n *node) notReady() []string {
+	switch n.phase.Load() {
+	case starting:
+		return []string{"starting"}
+	case draining:
+		return []string{"draining"}
+	}
+	if err := n.state.store.Healthy(); err != nil {
+		return []string{"store: " + err.Error()}
+	}
+	return nil
+}
+
+// stop drains and stops whatever has started, until ctx ends. What the vehicles sent is stored and answered first.
+func (n *node) stop(ctx context.Context) error {
+	n.phase.Store(draining)
+	var errs []error
+	step := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("stopping: %s: %w", what, err))
+		}
+	}
+	if n.doors != nil {
+		step("API", n.doors.api.shutdown(ctx))
+	}
+	if n.vehicles != nil {
+		step("vehicles", n.vehicles.Drain(ctx))
+	}
+	if n.commands != nil {
+		step("commands", n.commands.Close(ctx))
+	}
+	if n.doors != nil {
+		step("admin socket", n.doors.socket.shutdown(ctx))
+	}
+	if n.state != nil {
+		step("state", n.state.close(ctx))
+	}
+	if n.doors != nil {
+		step("admin", n.doors.admin.shutdown(ctx)) // last, so that /readyz and the final scrape see the end
+	}
+	if n.state != nil {
+		step("data directory", n.state.unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// liveSessions is the session table for operators: a session that they end takes its commands with it.
+type liveSessions struct {
+	*session.Table
+	commands *command.Dispatcher
+}
+
+// Logout ends s and its commands.
+func (l liveSessions) Logout(s *session.Session, reason session.Reason) bool {
+	if !l.Table.Logout(s, reason) {
+		return false
+	}
+	l.commands.Gone(s, reason)
+	return true
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/gateway/admin"
+)
+
+// runFile tells scripts and tests where a running gateway listens: an admin.Status as JSON, there while it runs.
+const runFile = "run.json"
+
+func (p *program) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "run the gateway",
+		Description: "Vehicles connect to --listen, applications call --api-listen, metrics are at --admin-listen.\n" +
+			"Each flag can stand in the environment or in the file as well: flag, then environment, then file.\n" +
+			"SIGTERM and SIGINT drain and exit 0; a second one stops at once.",
+		Flags: append([]cli.Flag{configFileFlag()}, configFlags(reflect.TypeFor[Config]())...),
+		Action: func(c *cli.Context) error {
+			if _, err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			cfg, err := p.config(c)
+			if err != nil {
+				return firstOf(err)
+			}
+			ctx, stop := untilSignal(c.Context, p.stderr)
+			defer stop()
+			return p.serve(ctx, cfg)
+		},
+	}
+}
+
+// serve runs the gateway until ctx ends.
+func (p *program) serve(ctx context.Context, cfg *Config) (err error) {
+	if cfg.DataDir == "" { // --dev
+		if cfg.DataDir, err = os.MkdirTemp("", "tboxgate-dev-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
+	}
+	log := newLogger(p.stderr, cfg.Log)
+	n, err := startNode(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	status := n.status()
+	key, keyErr := p.devKey(ctx, n)
+	err = errors.Join(keyErr, writeRunFile(status))
+	if err == nil {
+		p.announce(cfg, status, key)
+		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
+			"admin", status.Addresses.Admin, "dataDir", status.DataDir, "version", status.Version)
+		<-ctx.Done()
+		log.Info("draining", "cause", context.Cause(ctx), "timeout", cfg.Drain.Timeout.String())
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)
+	defer cancel()
+	err = errors.Join(err, removeRunFile(status), n.stop(stopCtx))
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
+}
+
+// devKey makes the access key of --dev where there is none.
+func (p *program) devKey(ctx context.Context, n *node) (key admin.Key, err error) {
+	if !n.cfg.Dev || len(n.state.keys.List()) > 0 {
+		return admin.Key{}, nil
+	}
+	return keyBackend{n.state.keys}.Create(ctx, "", "")
+}
+
+// announce prints where everything is and what to try next.
+func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tboxgate %s is running, node %s\n\n", s.Version, s.Node)
+	for _, a := range s.Addresses.Vehicles {
+		fmt.Fprintf(&b, "  vehicles  %s\n", a)
+	}
+	fmt.Fprintf(&b, "  API       http://%s\n", s.Addresses.API)
+	fmt.Fprintf(&b, "  admin     http://%s/metrics /healthz /readyz\n", s.Addresses.Admin)
+	if s.Addresses.NATS != "" {
+		fmt.Fprintf(&b, "  NATS      nats://%s\n", s.Addresses.NATS)
+	}
+	fmt.Fprintf(&b, "  data      %s\n", s.DataDir)
+	if key.ID != "" {
+		fmt.Fprintf(&b, "\n  access key     %s\n  access secret  %s\n  (shown once)\n", key.ID, key.Secret)
+	}
+	b.WriteString("\nTry:\n")
+	if cfg.Dev {
+		fmt.Fprintf(&b, "  tboxgate simulate --addr %s --vin %s\n", s.Addresses.Vehicles[0], exampleVIN)
+		fmt.Fprintf(&b, "  tboxgate send query --data-dir %s --vin %s --params 1,2\n\n", s.DataDir, exampleVIN)
+	} else {
+		fmt.Fprintf(&b, "  tboxgate vehicles import --data-dir %s VINS.csv\n", s.DataDir)
+		fmt.Fprintf(&b, "  tboxgate keys create --data-dir %s\n\n", s.DataDir)
+	}
+	fmt.Fprint(p.stdout, b.String())
+}
+
+// exampleVIN belongs to nobody.
+const exampleVIN = "LTEST000000000001"
+
+// writeRunFile puts the status where scripts look for it, whole or not at all.
+func writeRunFile(s admin.Status) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(s.DataDir, runFile)
+	if err := os.WriteFile(path+".tmp", append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}
+
+func removeRunFile(s admin.Status) error {
+	err := os.Remove(filepath.Join(s.DataDir, runFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

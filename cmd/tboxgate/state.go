@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/datadir"
+	"github.com/tboxgate/tboxgate/gateway/sink/nats"
+	"github.com/tboxgate/tboxgate/session"
+	"github.com/tboxgate/tboxgate/session/seal"
+)
+
+// state is what outlives a process: the data directory and what is kept in it. serve works on it, and so do the
+// operator's commands when no gateway runs.
+type state struct {
+	cfg *Config
+	log *slog.Logger
+
+	dir       *datadir.Dir
+	store     *nats.Store
+	registry  *session.Registry
+	platforms *session.Platforms
+	keys      *openapi.KeyStore
+}
+
+// lockState takes the data directory for this process.
+func lockState(cfg *Config, log *slog.Logger) (*state, error) {
+	dir, err := datadir.Open(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	return &state{cfg: cfg, log: log, dir: dir}, nil
+}
+
+// open opens everything in the directory. onBarred is told of devices that may not be online any more. After an error
+// close what there is.
+func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
+	box, err := seal.LoadKey(s.dir.Path(), os.Getenv(seal.KeyEnv))
+	if err != nil {
+		return err
+	}
+	c := s.cfg.NATS
+	s.store, err = nats.Open(ctx, nats.Options{
+		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile,
+		SyncInterval: time.Duration(c.SyncInterval), SyncAlways: c.SyncInterval == 0, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes),
+		Replicas: c.Replicas, Node: s.cfg.Node, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.registry, err = session.OpenRegistry(ctx, s.store.KV(nats.BucketDevices),
+		session.RegistryOptions{Node: s.cfg.Node, OnBarred: onBarred, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	if s.platforms, err = session.OpenPlatforms(ctx, s.store.KV(nats.BucketPlatforms), box, s.log); err != nil {
+		return err
+	}
+	static := make([]string, len(s.cfg.AccessKeys))
+	for i, k := range s.cfg.AccessKeys {
+		static[i] = k.ID + ":" + k.Secret
+	}
+	s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, static, s.log)
+	return err
+}
+
+// commands is the bucket of command results.
+func (s *state) commands() *nats.KV { return s.store.KV(nats.BucketCommands) }
+
+// close writes what is not written yet, until ctx ends, and closes what is open.
+func (s *state) close(ctx context.Context) error {
+	var errs []error
+	if s.keys != nil {
+		s.keys.Close()
+	}
+	if s.platforms != nil {
+		s.platforms.Close()
+	}
+	if s.registry != nil {
+		errs = append(errs, s.registry.Close(ctx))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// unlock leaves the directory to the next process.
+func (s *state) unlock() error { return s.dir.Close() }
+
+// keyBackend is the access keys as the admin API wants them.
+type keyBackend struct{ *openapi.KeyStore }
+
+// List returns all keys without their secrets.
+func (b keyBackend) List() []admin.Key {
+	infos := b.KeyStore.List()
+	keys := make([]admin.Key, len(infos))
+	for i, k := range infos {
+		keys[i] = admin.Key{ID: k.ID, CreatedAt: k.CreatedAt, Static: k.Static, Unreadable: k.Unreadable}
+	}
+	return keys
+}
+
+// Create makes a key; its errors are of the admin API's kinds.
+func (b keyBackend) Create(ctx context.Context, id, secret string) (admin.Key, error) {
+	k, err := b.KeyStore.Create(ctx, id, secret)
+	if err != nil {
+		return admin.Key{}, keyError(err)
+	}
+	return admin.Key{ID: k.ID, Secret: k.Secret, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}, nil
+}
+
+// Delete revokes a key; its errors are of the admin API's kinds.
+func (b keyBackend) Delete(ctx context.Context, id string) error {
+	return keyError(b.KeyStore.Delete(ctx, id))
+}
+
+func keyError(err error) error {
+	for from, to := range map[error]error{
+		openapi.ErrKeyNotFound: admin.ErrNotFound, openapi.ErrKeyExists: admin.ErrConflict,
+		openapi.ErrKeyStatic: admin.ErrConflict, openapi.ErrKeyFormat: admin.ErrInvalid,
+	} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w (%w)", err, to)
+		}
+	}
+	return err
+}
