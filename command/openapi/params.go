@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -29,7 +30,8 @@ func readRequest(w http.ResponseWriter, r *http.Request, limit int64) (*request,
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
-		if _, ok := err.(*http.MaxBytesError); ok { //nolint:errorlint // MaxBytesReader returns it as it is
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
 			return req, errBodyTooLarge(limit)
 		}
 		return req, errBodyCut

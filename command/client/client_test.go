@@ -1,0 +1,192 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/command/client"
+	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/session"
+	"github.com/tboxgate/tboxgate/session/memkv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	vin     = "LTEST000000000001"
+	product = "gbt32960"
+)
+
+var query = []byte{26, 11, 23, 11, 30, 0, 1, 0x02}
+
+// vehicle is the link of a vehicle that answers every command after a while, if it answers at all.
+type vehicle struct {
+	session *session.Session
+	answer  func(f codec.Frame)
+}
+
+func (v *vehicle) Send(frame []byte, done func(error)) {
+	done(nil)
+	v.answer(frame)
+}
+func (v *vehicle) Close(session.Reason)   {}
+func (v *vehicle) Remote() netip.AddrPort { return netip.AddrPort{} }
+func (v *vehicle) Platform() string       { return "" }
+
+type devices struct{}
+
+func (devices) Lookup(v codec.VIN) (session.Device, bool) {
+	return session.Device{VIN: v, ProductKey: product, ActivatedAt: time.Now()}, v.String() == vin
+}
+
+type keyring struct{}
+
+func (keyring) Lookup(id string) (openapi.Key, bool) {
+	return openapi.Key{ID: id, Secret: "testsecret"}, id == "testid"
+}
+
+// newHandler returns the API in front of a vehicle that answers after the given time, or never (negative).
+func newHandler(t *testing.T, after time.Duration, trusted bool) http.Handler {
+	t.Helper()
+	table := session.NewTable(nil, "n1")
+	d, err := command.NewDispatcher(context.Background(), command.Options{
+		Sessions: table, KV: memkv.New(), Publish: func(codec.VIN, string, []byte) {},
+	})
+	require.NoError(t, err)
+	id, err := codec.ParseVIN(vin)
+	require.NoError(t, err)
+	v := &vehicle{}
+	v.session = &session.Session{VIN: id, RawVIN: id, ProductKey: product, Edition: codec.Edition2016, Link: v}
+	v.answer = func(f codec.Frame) {
+		if after >= 0 {
+			reply := codec.AppendAnswer(nil, f, codec.FlagSuccess, f.Unit()[:codec.TimeSize])
+			time.AfterFunc(after, func() { d.Answer(v.session, reply) })
+		}
+	}
+	table.Login(v.session)
+	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
+	h, err := openapi.New(openapi.Options{
+		Devices: devices{}, Commands: d, Keys: keyring{}, Products: func(key string) bool { return key == product }, Trusted: trusted,
+	})
+	require.NoError(t, err)
+	return h
+}
+
+func newClient(t *testing.T, url string) *client.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := client.New(client.Options{
+		BaseURL: url, AccessKeyID: "testid", AccessKeySecret: "testsecret", HTTPClient: &http.Client{Transport: transport},
+	})
+	require.NoError(t, err)
+	return c
+}
+
+func TestSendAndWait(t *testing.T) {
+	server := httptest.NewServer(newHandler(t, 120*time.Millisecond, false))
+	t.Cleanup(server.Close)
+	c := newClient(t, server.URL)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	id, err := c.Send(ctx, client.Command{ProductKey: product, DeviceName: vin, Command: codec.CommandParamQuery, Unit: query})
+	require.NoError(t, err)
+	require.Positive(t, id)
+	r, err := c.Result(ctx, product, id)
+	require.NoError(t, err)
+	require.Equal(t, "sent", r.State)
+	require.False(t, r.Over())
+
+	r, err = c.Wait(ctx, product, id)
+	require.NoError(t, err)
+	require.Equal(t, "answered", r.State)
+	require.Equal(t, "success", r.Flag)
+	require.Equal(t, "paramQuery", r.Command)
+	require.Equal(t, id, r.MessageID)
+	require.Equal(t, vin, r.DeviceName)
+	require.WithinDuration(t, time.Now(), r.SentTime, time.Minute)
+	require.False(t, r.AnsweredTime.Before(r.SentTime))
+	require.Contains(t, string(r.Body), `"v":1`)
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	server := httptest.NewServer(newHandler(t, -1, false))
+	t.Cleanup(server.Close)
+	c := newClient(t, server.URL)
+	id, err := c.Send(context.Background(), client.Command{ProductKey: product, DeviceName: vin, Command: codec.CommandControl, Unit: query})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	r, err := c.Wait(ctx, product, id)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, "sent", r.State)
+}
+
+func TestErrors(t *testing.T) {
+	server := httptest.NewServer(newHandler(t, 0, false))
+	t.Cleanup(server.Close)
+	c := newClient(t, server.URL)
+	ctx := context.Background()
+	_, err := c.Send(ctx, client.Command{ProductKey: product, DeviceName: "LTEST000000000002", Command: codec.CommandControl, Unit: query})
+	var apiErr *client.Error
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, client.Error{HTTPStatus: 200, Code: "iot.Device.NotExistedDevice", Message: "This device does not exist.", RequestID: apiErr.RequestID}, *apiErr)
+	require.Len(t, apiErr.RequestID, 36)
+	require.Contains(t, err.Error(), "This device does not exist (iot.Device.NotExistedDevice, HTTP 200, request ")
+
+	bad, err := client.New(client.Options{BaseURL: server.URL, AccessKeyID: "testid", AccessKeySecret: "guess"})
+	require.NoError(t, err)
+	_, err = bad.Result(ctx, product, 1)
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, 400, apiErr.HTTPStatus)
+	require.Equal(t, "SignatureDoesNotMatch", apiErr.Code)
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+
+	other := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(other.Close)
+	_, err = newClient(t, other.URL).Result(ctx, product, 1)
+	require.ErrorContains(t, err, "HTTP 404, and the answer is not the API's")
+
+	for _, o := range []client.Options{
+		{}, {BaseURL: "127.0.0.1:8960"}, {BaseURL: "ftp://host"}, {BaseURL: "http://host/path"}, {BaseURL: "http://host?x=1"}, {BaseURL: "http://%zz"},
+		{BaseURL: "http://host", AccessKeyID: "id"},
+	} {
+		_, err := client.New(o)
+		require.Error(t, err, "%+v", o)
+	}
+}
+
+// Over the admin socket no access key is needed.
+func TestUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "admin.sock")
+	listener, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(newHandler(t, 0, true))
+	require.NoError(t, server.Listener.Close())
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	c, err := client.New(client.Options{BaseURL: "http://admin", HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	id, err := c.Send(context.Background(), client.Command{ProductKey: product, DeviceName: vin, Command: codec.CommandParamSet, Unit: bytes.Clone(query)})
+	require.NoError(t, err)
+	r, err := c.Wait(context.Background(), product, id)
+	require.NoError(t, err)
+	require.Equal(t, "answered", r.State)
+}
