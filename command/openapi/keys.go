@@ -100,7 +100,7 @@ type KeyStore struct {
 	deleted map[string]bool // by this node, until the watch has told so
 }
 
-// OpenKeys loads the access keys and follows the bucket until Close. static holds keys as "ID:SECRET"; a static key takes
+// OpenKeys loads the access keys, for which ctx is the limit, and follows the bucket until Close. static holds keys as "ID:SECRET"; a static key takes
 // precedence over a stored one of the same id.
 func OpenKeys(ctx context.Context, kv KV, box Sealer, static []string, logger *slog.Logger) (*KeyStore, error) {
 	if logger == nil {
@@ -117,10 +117,15 @@ func OpenKeys(ctx context.Context, kv KV, box Sealer, static []string, logger *s
 		}
 		s.static[id] = keyEntry{Key{ID: id, Secret: secret}, KeyInfo{ID: id, Static: true}}
 	}
-	// The watch outlives ctx, which is for opening only.
+	// The watch outlives ctx, which limits the loading only.
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
-	if err := kv.Watch(watch, s.follow); err != nil {
+	loaded := context.AfterFunc(ctx, stop)
+	err := kv.Watch(watch, s.follow)
+	if !loaded() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		stop()
 		return nil, fmt.Errorf("openapi: loading the access keys: %w", err)
 	}
