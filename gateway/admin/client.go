@@ -158,25 +158,27 @@ func (c *Client) DeleteKey(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, "/v1/keys", url.Values{"id": {id}}, nil, nil)
 }
 
-// Call calls an operation of the API for commands, without a signature, and reads its JSON answer into out. The answer
-// of a failed call is read too: Success, Code and ErrorMessage say what the matter is.
-func (c *Client) Call(ctx context.Context, action string, params map[string]string, out any) error {
-	form := url.Values{"Action": {action}, "Format": {"JSON"}}
-	for name, value := range params {
-		form.Set(name, value)
-	}
-	resp, err := c.send(ctx, http.MethodPost, "/v1/call", nil, strings.NewReader(form.Encode()), "application/x-www-form-urlencoded")
+// Calls returns what makes the requests of a command/client.Client go through this one, unsigned, to the API for
+// commands. Give that client any http URL without a path as its base.
+func (c *Client) Calls() *http.Client { return &http.Client{Transport: callsTransport{c}} }
+
+// callsTransport redirects requests for "/" to the API's place on this gateway.
+type callsTransport struct{ c *Client }
+
+func (t callsTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	at, err := url.Parse(t.c.base + "/v1/call")
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("admin: %w", err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusUnauthorized {
-		return readError(resp)
+	at.RawQuery = r.URL.RawQuery
+	r = r.Clone(r.Context())
+	r.URL, r.Host = at, ""
+	resp, err := t.c.roundTrip(r)
+	if err == nil && resp.Header.Get(errorHeader) != "" {
+		defer resp.Body.Close()
+		return nil, readError(resp)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
-		return fmt.Errorf("admin: %s: the answer (HTTP %d) is not JSON: %w", action, resp.StatusCode, err)
-	}
-	return nil
+	return resp, err
 }
 
 // do sends one request with a JSON body and reads a JSON answer; in and out may be nil.
@@ -219,10 +221,15 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		req.Header.Set("Content-Type", contentType)
 	}
+	return c.roundTrip(req)
+}
+
+// roundTrip adds the token and names the commonest failure.
+func (c *Client) roundTrip(r *http.Request) (*http.Response, error) {
 	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Transport.RoundTrip(r)
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) && op.Op == "dial" {

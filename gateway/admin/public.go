@@ -81,7 +81,11 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(body, '\n')) // the peer is gone if it fails
 }
 
+// errorHeader marks errors of this package, to tell them from answers of the API for commands.
+const errorHeader = "Tboxgate-Admin-Error"
+
 func writeError(w http.ResponseWriter, status int, message string) {
+	w.Header().Set(errorHeader, "1")
 	writeJSON(w, status, errorBody{message})
 }
 
