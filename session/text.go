@@ -35,7 +35,7 @@ func appendVIN(dst []byte, vin codec.VIN) []byte {
 		dst = append(dst, raw...)
 		return append(dst, '"')
 	}
-	text, exact, printable := wireText(raw)
+	text, exact, printable := wireText(bytes.Clone(raw)) // a copy, so that the usual VIN stays on the stack
 	if printable {
 		dst = append(dst, `"vin":`...)
 		dst = appendString(dst, text)

@@ -36,9 +36,12 @@ type Box struct {
 	macs sync.Pool // of *macState
 }
 
+// macState is a hash and the memory that its methods, called through an interface, would otherwise
+// have the caller's moved to the heap for.
 type macState struct {
-	hash hash.Hash
-	size [4]byte
+	hash  hash.Hash
+	chunk [64]byte
+	sum   [MACSize]byte
 }
 
 // New returns a box for a key of KeySize random bytes. The slice is not kept. The error is ErrKey.
@@ -100,16 +103,22 @@ func (b *Box) MAC(dst, salt []byte, parts ...[]byte) []byte {
 	for _, part := range parts {
 		m.write(part)
 	}
-	dst = m.hash.Sum(dst)
+	dst = append(dst, m.hash.Sum(m.sum[:0])...)
 	m.hash.Reset()
+	clear(m.chunk[:]) // it held a secret
 	b.macs.Put(m)
 	return dst
 }
 
+// write hashes the length of part, 4 bytes, and part. A hash never fails.
 func (m *macState) write(part []byte) {
-	binary.BigEndian.PutUint32(m.size[:], uint32(len(part)))
-	m.hash.Write(m.size[:]) // a hash never fails
-	m.hash.Write(part)
+	binary.BigEndian.PutUint32(m.chunk[:4], uint32(len(part)))
+	m.hash.Write(m.chunk[:4])
+	for len(part) > 0 {
+		n := copy(m.chunk[:], part)
+		m.hash.Write(m.chunk[:n])
+		part = part[n:]
+	}
 }
 
 // String hides the key.
