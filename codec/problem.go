@@ -1,5 +1,7 @@
 package codec
 
+import "strconv"
+
 // Code says what is odd about a place in a frame. The frame is never refused for it.
 type Code string
 
@@ -33,13 +35,51 @@ type Problem struct {
 	Count int // CodeMore: the number of problems not listed
 }
 
+// String returns "info[2].soc: outOfRange".
+func (p Problem) String() string {
+	if p.Code == CodeMore {
+		return strconv.Itoa(p.Count) + " more"
+	}
+	return p.Path + ": " + string(p.Code)
+}
+
+// Fault returns the problem that kept Decode from reading the whole data unit: encrypted,
+// unknownCommand, unknownItem, unknownParam, truncated, trailing, countMismatch or notCanonical.
+// ok is false when there was none. Unlike [Message.Problems] it does not look at values, and costs
+// nothing when all is well.
+func (m *Message) Fault() (p Problem, ok bool) {
+	if m.fault.code == "" {
+		return Problem{}, false
+	}
+	path := m.fault.list
+	if path != "" {
+		path += "[" + strconv.Itoa(m.fault.index) + "]"
+	}
+	if path != "" && m.fault.key != "" {
+		path += "."
+	}
+	return Problem{Path: path + m.fault.key, Code: m.fault.code}, true
+}
+
 // Problems returns everything odd about the message in wire order, at most [MaxProblems] and a last
 // one of code more. nil is the usual answer.
-func (m *Message) Problems() []Problem { return nil }
-
-// CheckUnit reports what is wrong with a data unit that is to be sent under edition e, command c and
-// flag: everything that [Message.Problems] would say about the frame. nil means that it is regular.
-func CheckUnit(e Edition, c Command, flag Flag, unit []byte) []Problem { return nil }
+func (m *Message) Problems() []Problem {
+	m.json.scratch = m.appendJSON(m.json.scratch[:0], JSONOptions{})
+	w := &m.json
+	if len(w.found) == 0 {
+		return nil
+	}
+	problems := make([]Problem, 0, len(w.found)+1)
+	start := 0
+	for _, f := range w.found {
+		problems = append(problems, Problem{Path: string(w.paths[start:f.end]), Code: f.code})
+		start = f.end
+	}
+	if w.more > 0 {
+		problems = append(problems, Problem{Code: CodeMore, Count: w.more})
+	}
+	return problems
+}
 
 // FieldError is the error of [Message.Append]: a value that has no wire form.
 type FieldError struct {
@@ -48,3 +88,18 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string { return "codec: " + e.Path + ": " + e.Reason }
+
+// inList puts the path of an error of a list's entry before it: list[i].path.
+func inList(err error, list string, i int) error {
+	if e, ok := err.(*FieldError); ok { //nolint:errorlint // only ever our own, not wrapped
+		path := list + "[" + strconv.Itoa(i) + "]"
+		if e.Path != "" {
+			path += "." + e.Path
+		}
+		return &FieldError{Path: path, Reason: e.Reason}
+	}
+	return err
+}
+
+// editionText returns "2016" or "2025".
+func editionText(e Edition) string { return strconv.Itoa(int(e)) }

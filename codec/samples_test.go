@@ -20,6 +20,7 @@ type sample struct {
 	Source  string `json:"source"`
 	CheckOK bool   `json:"bcc_ok"`
 	LenOK   bool   `json:"len_ok"`
+	Struct  string `json:"struct"` // "ok" when every body decodes to the end
 	bytes   []byte
 }
 

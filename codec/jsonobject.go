@@ -1,0 +1,431 @@
+package codec
+
+import (
+	"encoding/hex"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// object reads the keys of one JSON object into the fields of a struct. The first error stays in
+// the shared reader; after it everything reads as zero.
+type object struct {
+	r      *jsonReader
+	n      *node
+	path   string // of the object, "" for the envelope
+	item   *item  // the nearest enclosing info item or parameter, which lists the marks
+	absent string // the first key of a data unit that is not there
+}
+
+// jsonReader is what the objects of one input share.
+type jsonReader struct {
+	edition Edition
+	err     *JSONError
+}
+
+// item holds the lists of marked measurements of an info item or parameter.
+type item struct {
+	path  string // of the item
+	marks map[string][]markRun
+}
+
+// markRun is one path of an abnormal or invalid list: base[from..to], from -1 without index.
+type markRun struct {
+	from, to int
+	state    State
+	listed   string // the path as it stands in the list
+	offset   int
+	met      int // the nulls found for it
+}
+
+func (o *object) at(key string) string {
+	if o.path == "" {
+		return key
+	}
+	return o.path + "." + key
+}
+
+func (o *object) fail(key string, offset int, reason string) {
+	o.r.fail(o.at(key), offset, reason)
+}
+
+func (r *jsonReader) fail(path string, offset int, reason string) {
+	if r.err == nil {
+		r.err = &JSONError{Path: path, Offset: offset, Reason: reason}
+	}
+}
+
+// has reports whether one of the keys is there.
+func (o *object) has(keys ...string) bool {
+	for _, k := range keys {
+		if o.n.find(k) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// next reports whether the next field of a data unit is there, under any of its keys. The fields
+// end before the first that is not.
+func (o *object) next(keys ...string) bool {
+	if o.has(keys...) {
+		return true
+	}
+	if o.absent == "" {
+		o.absent = keys[0]
+	}
+	return false
+}
+
+// take returns the value of a key that must be there.
+func (o *object) take(key string) *node {
+	if n := o.may(key); n != nil {
+		return n
+	}
+	o.fail(key, o.n.offset, "missing")
+	return nil
+}
+
+// may returns the value of a key, nil when it is not there.
+func (o *object) may(key string) *node {
+	m := o.n.find(key)
+	if m == nil {
+		return nil
+	}
+	m.used = true
+	return &m.value
+}
+
+// kind returns the value of a key that must be there and of the kind given.
+func (o *object) kind(key string, kind byte, want string) *node {
+	n := o.take(key)
+	if n != nil && n.kind != kind {
+		o.fail(key, n.offset, want+" is wanted")
+		return nil
+	}
+	return n
+}
+
+// done fails when a key was not read. Keys that start with "_" are for readers only.
+func (o *object) done() {
+	for i := range o.n.members {
+		m := &o.n.members[i]
+		if m.used || strings.HasPrefix(m.key, "_") {
+			continue
+		}
+		reason := "unknown key"
+		if o.absent != "" {
+			reason = "not possible here: unknown, or after " + strconv.Quote(o.absent) + ", which is absent"
+		}
+		o.fail(m.key, m.offset, reason)
+		return
+	}
+}
+
+// object returns the object under key; without one, an empty object and an error.
+func (o *object) object(key string) *object {
+	sub := &object{r: o.r, n: o.kind(key, '{', "an object"), path: o.at(key), item: o.item}
+	if sub.n == nil {
+		sub.n = &node{}
+	}
+	return sub
+}
+
+// list returns the entries of the array under key.
+func (o *object) list(key string) []node {
+	n := o.kind(key, '[', "an array")
+	if n == nil {
+		return nil
+	}
+	return n.elems
+}
+
+// entry returns entry i of the array key, which must be an object.
+func (o *object) entry(key string, i int, n *node) *object {
+	sub := &object{r: o.r, n: n, path: o.at(key) + "[" + strconv.Itoa(i) + "]", item: o.item}
+	if n.kind != '{' {
+		o.r.fail(sub.path, n.offset, "an object is wanted")
+		sub.n = &node{}
+	}
+	return sub
+}
+
+// raw reads a raw integer of the number of bits given.
+func (o *object) raw(key string, bits int) uint32 {
+	n := o.take(key)
+	if n == nil {
+		return 0
+	}
+	return o.grid(o.at(key), n, bits, scale{step: 1})
+}
+
+// scale says how a raw number becomes a measurement: (raw × step + offset) × 10^-decimals.
+type scale struct {
+	step, offset int64
+	decimals     int
+	abs          bool // the sign of the number says nothing (position)
+}
+
+// measure reads a measurement: a number on the field's grid, or null for a mark.
+func (o *object) measure(key string, bits int, s scale) uint32 {
+	n := o.take(key)
+	if n == nil {
+		return 0
+	}
+	return o.marked(key, -1, n, bits, s)
+}
+
+// marked reads one measurement, alone or entry i of the list key.
+func (o *object) marked(key string, i int, n *node, bits int, s scale) uint32 {
+	base, path := key, o.at(key)
+	if o.item != nil {
+		base = strings.TrimPrefix(path, o.item.path+".")
+	}
+	if i >= 0 {
+		path += "[" + strconv.Itoa(i) + "]"
+	}
+	run := o.item.run(base, i)
+	switch {
+	case n.kind == 'n' && run == nil:
+		o.r.fail(path, n.offset, "null, but in neither abnormal nor invalid")
+		return 0
+	case n.kind == 'n':
+		run.met++
+		return uint32(uint64(1)<<bits - 3 + uint64(run.state))
+	case run != nil:
+		o.r.fail(path, n.offset, "a value, but listed as "+run.state.String())
+		return 0
+	}
+	return o.grid(path, n, bits, s)
+}
+
+// run returns the listed run that holds entry i of base, nil when none does.
+func (it *item) run(base string, i int) *markRun {
+	if it == nil {
+		return nil
+	}
+	runs := it.marks[base]
+	lo, hi := 0, len(runs) // runs are sorted and do not overlap
+	for lo < hi {
+		mid := (lo + hi) / 2
+		switch r := &runs[mid]; {
+		case i < r.from:
+			hi = mid
+		case i > r.to:
+			lo = mid + 1
+		default:
+			return r
+		}
+	}
+	return nil
+}
+
+// grid reads the number n as a raw value of the number of bits given.
+func (o *object) grid(path string, n *node, bits int, s scale) uint32 {
+	if n.kind != '0' {
+		o.r.fail(path, n.offset, "a number is wanted")
+		return 0
+	}
+	v, ok := parseScaled(n.text, s.decimals)
+	if ok && s.abs && v < 0 {
+		v = -v
+	}
+	if ok = ok && (v-s.offset)%s.step == 0; !ok {
+		o.r.fail(path, n.offset, n.text+" is not on the grid of "+string(appendFixed(nil, s.step, s.decimals)))
+		return 0
+	}
+	raw, most := (v-s.offset)/s.step, int64(1)<<bits-1
+	if raw < 0 || raw > most {
+		lo, hi := s.offset, most*s.step+s.offset
+		o.r.fail(path, n.offset, n.text+" does not fit the field: "+
+			string(appendFixed(nil, lo, s.decimals))+" to "+string(appendFixed(nil, hi, s.decimals)))
+		return 0
+	}
+	return uint32(raw)
+}
+
+// parseScaled returns a JSON number times 10^decimals. It reports false when that is not a whole
+// number. Numbers too large for any field become ±math.MaxInt64/4, which no field holds.
+func parseScaled(text string, decimals int) (int64, bool) {
+	digits, exponent := text, 0
+	if i := strings.IndexAny(text, "eE"); i >= 0 {
+		digits = text[:i]
+		e, err := strconv.Atoi(text[i+1:])
+		if err != nil || e > 1e6 || e < -1e6 { // an error can only be an overflow
+			e = 1e6
+			if text[i+1] == '-' {
+				e = -1e6
+			}
+		}
+		exponent = e
+	}
+	negative := strings.HasPrefix(digits, "-")
+	digits = strings.TrimPrefix(digits, "-")
+	if whole, fraction, ok := strings.Cut(digits, "."); ok {
+		digits = whole + fraction
+		exponent -= len(fraction)
+	}
+	digits = strings.TrimLeft(digits, "0")
+	if digits == "" {
+		return 0, true
+	}
+	trimmed := strings.TrimRight(digits, "0")
+	exponent += len(digits) - len(trimmed) + decimals
+	if exponent < 0 {
+		return 0, false
+	}
+	v := int64(math.MaxInt64 / 4)
+	if len(trimmed)+exponent <= 18 {
+		v, _ = strconv.ParseInt(trimmed, 10, 64) // at most 18 digits
+		v *= pow10(exponent)
+	}
+	if negative {
+		v = -v
+	}
+	return v, true
+}
+
+// count reads the count of the list key: the one given, or that of the list.
+func (o *object) count(key string, bits int) Count {
+	if !o.has(key + "Count") {
+		return Count{}
+	}
+	return MakeCount(uint16(o.raw(key+"Count", bits)))
+}
+
+// measures8, measures16, raws8 and raws32 read the array of a list of numbers.
+func (o *object) measures8(key string, s scale) List8 {
+	nodes := o.list(key)
+	l := make(List8, len(nodes))
+	for i := range nodes {
+		l[i] = uint8(o.marked(key, i, &nodes[i], 8, s))
+	}
+	return l
+}
+
+func (o *object) measures16(key string, s scale) List16 {
+	nodes := o.list(key)
+	l := make(List16, 0, 2*len(nodes))
+	for i := range nodes {
+		v := o.marked(key, i, &nodes[i], 16, s)
+		l = append(l, byte(v>>8), byte(v))
+	}
+	return l
+}
+
+func (o *object) raws8(key string) List8 {
+	nodes := o.list(key)
+	l := make(List8, len(nodes))
+	for i := range nodes {
+		l[i] = uint8(o.grid(o.at(key)+"["+strconv.Itoa(i)+"]", &nodes[i], 8, scale{step: 1}))
+	}
+	return l
+}
+
+func (o *object) raws32(key string) List32 {
+	nodes := o.list(key)
+	l := make(List32, 0, 4*len(nodes))
+	for i := range nodes {
+		v := o.grid(o.at(key)+"["+strconv.Itoa(i)+"]", &nodes[i], 32, scale{step: 1})
+		l = append(l, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
+	}
+	return l
+}
+
+// str reads a string.
+func (o *object) str(key string) string {
+	n := o.kind(key, '"', "a string")
+	if n == nil {
+		return ""
+	}
+	return n.text
+}
+
+// hex reads a string of hex digits.
+func (o *object) hex(key string) []byte {
+	n := o.kind(key, '"', "a string of hex digits")
+	if n == nil {
+		return nil
+	}
+	b, err := hex.DecodeString(n.text)
+	if err != nil {
+		o.fail(key, n.offset, "no hex digits, or an odd number of them")
+	}
+	return b
+}
+
+// field reads a text into a field of fixed width: keyHex when it is there, else key.
+func (o *object) field(key string, field []byte, pad byte) {
+	if o.has(key + "Hex") {
+		b := o.textHex(key)
+		if len(b) != len(field) {
+			o.fail(key+"Hex", o.n.offset, strconv.Itoa(len(b))+" bytes, exactly "+strconv.Itoa(len(field))+" are wanted")
+			return
+		}
+		copy(field, b)
+		return
+	}
+	n := o.kind(key, '"', "a string")
+	if n == nil {
+		return
+	}
+	if err := putPadded(field, n.text, pad); err != nil {
+		o.fail(key, n.offset, textReason(err))
+	}
+}
+
+// text reads a text of variable width: keyHex when it is there, else key.
+func (o *object) text(key string) []byte {
+	if o.has(key + "Hex") {
+		return o.textHex(key)
+	}
+	n := o.kind(key, '"', "a string")
+	if n == nil {
+		return nil
+	}
+	b, err := encodeGB18030(n.text)
+	if err != nil {
+		o.fail(key, n.offset, textReason(err))
+	}
+	return b
+}
+
+// textHex reads keyHex. The text beside it is for readers and only has to be one.
+func (o *object) textHex(key string) []byte {
+	if o.has(key) {
+		o.str(key)
+	}
+	return o.hex(key + "Hex")
+}
+
+// textReason returns the reason of an error of putPadded or encodeGB18030.
+func textReason(err error) string {
+	return strings.TrimPrefix(err.Error(), ErrText.Error()+": ")
+}
+
+// time reads a time: keyHex when it is there, else key in RFC 3339.
+func (o *object) time(key string) (t Time) {
+	if o.has(key + "Hex") {
+		if n := o.may(key); n != nil && n.kind != 'n' {
+			o.str(key)
+		}
+		b := o.hex(key + "Hex")
+		if len(b) != TimeSize {
+			o.fail(key+"Hex", o.n.offset, "exactly six bytes are wanted")
+			return t
+		}
+		return Time(b)
+	}
+	n := o.kind(key, '"', "a string in RFC 3339")
+	if n == nil {
+		return t
+	}
+	at, err := time.Parse(time.RFC3339, n.text)
+	year := at.In(Beijing).Year()
+	if err != nil || at.Nanosecond() != 0 || year < 2000 || year > 2099 {
+		o.fail(key, n.offset, strconv.Quote(n.text)+" is no time from 2000 to 2099 in whole seconds, as in 2018-10-30T20:36:00+08:00")
+		return t
+	}
+	return MakeTime(at)
+}
