@@ -186,7 +186,9 @@ func (c *StorageCodes) appendJSON(b []byte, w *jsonWriter, key string) []byte {
 	return c.Codes.appendEntries(appendKey(b, key), w)
 }
 
-func (c *StorageCodes) keys() []string { return []string{"storageCodes", "subsystemCount", "codeLength"} }
+func (c *StorageCodes) keys() []string {
+	return []string{"storageCodes", "subsystemCount", "codeLength"}
+}
 
 func (c *StorageCodes) parse(o *object, key string) {
 	if o.has("subsystemCount") {
