@@ -23,8 +23,8 @@ type Refusal struct {
 	Reason string // one of the Refused constants: for logs and metric labels
 }
 
-// Error returns the reason as a sentence.
-func (r *Refusal) Error() string { return "session: login refused: " + r.Reason }
+// String returns the reason.
+func (r *Refusal) String() string { return r.Reason }
 
 // Flag is the flag of the answer to the refused login: in the 2025 edition 0x04 for a VIN that is not
 // registered, else 0x02.

@@ -64,8 +64,15 @@ type Platforms struct {
 	all   atomic.Pointer[map[codec.VIN]*platform]
 	decoy platform // stands in for an unknown code, so that it takes the same time
 
-	mu     sync.Mutex        // of changes in memory
-	echoes map[codec.VIN]int // own deletions that Watch has not reported yet
+	mu    sync.Mutex // of changes in memory
+	tombs map[codec.VIN]platformTomb
+}
+
+// platformTomb stands for a platform that this node has deleted until Watch has reported it: what
+// Watch reports before is older.
+type platformTomb struct {
+	changed time.Time // ChangedAt of what was deleted
+	echoes  int       // deletions that Watch has not reported yet
 }
 
 // platform is an entry of the bucket. Its key is the code's [Token].
@@ -81,7 +88,7 @@ type platform struct {
 // the loading only. logger, which may be nil, is told of entries that cannot be read.
 func OpenPlatforms(ctx context.Context, kv KV, box *seal.Box, logger *slog.Logger) (*Platforms, error) {
 	p := &Platforms{
-		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), echoes: make(map[codec.VIN]int),
+		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), tombs: make(map[codec.VIN]platformTomb),
 		decoy: platform{Salt: make([]byte, platformSaltSize), Hash: make([]byte, seal.MACSize)},
 	}
 	p.all.Store(&map[codec.VIN]*platform{})
@@ -124,13 +131,12 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 		return fmt.Errorf("%w: the password is empty", ErrPlatformInvalid)
 	}
 	e := &platform{Code: id.String(), User: user, Salt: make([]byte, platformSaltSize), ChangedAt: time.Now().UTC()}
-	if have := (*p.all.Load())[id]; have != nil {
-		if !replace {
-			return fmt.Errorf("%w: %q", ErrPlatformExists, e.Code)
-		}
-		if !e.ChangedAt.After(have.ChangedAt) { // whatever the clocks of the nodes say
-			e.ChangedAt = have.ChangedAt.Add(time.Nanosecond)
-		}
+	known, last := p.last(id)
+	if known && !replace {
+		return fmt.Errorf("%w: %q", ErrPlatformExists, e.Code)
+	}
+	if !e.ChangedAt.After(last) { // later than what it replaces, whatever the clocks of the nodes say
+		e.ChangedAt = last.Add(time.Nanosecond)
 	}
 	if _, err := rand.Read(e.Salt); err != nil {
 		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
@@ -151,16 +157,28 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 // errors are ErrPlatformUnknown and those of the store.
 func (p *Platforms) Delete(ctx context.Context, code string) error {
 	id := codec.MakeVIN([]byte(code))
-	if len(code) > codec.VINSize || (*p.all.Load())[id] == nil {
+	known, last := p.last(id)
+	if len(code) > codec.VINSize || !known {
 		return fmt.Errorf("%w: %q", ErrPlatformUnknown, code)
 	}
-	p.expectEcho(id, 1)
+	p.expectEcho(id, last) // Watch may report it before Delete returns
 	if err := p.kv.Delete(ctx, Token(id.String())); err != nil {
-		p.expectEcho(id, -1)
+		p.echoed(id)
 		return fmt.Errorf("session: delete platform %q: %w", code, err)
 	}
-	p.remove(id)
+	p.remove(id, last)
 	return nil
+}
+
+// last reports whether there is a platform with this code, and when it was changed last, also if
+// it has just been deleted.
+func (p *Platforms) last(id codec.VIN) (known bool, changed time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := (*p.all.Load())[id]; e != nil {
+		return true, e.ChangedAt
+	}
+	return false, p.tombs[id].changed
 }
 
 // List returns the platforms in the order of their codes.
@@ -209,13 +227,9 @@ func (p *Platforms) follow(key string, value []byte) {
 		return
 	}
 	if value == nil {
-		p.mu.Lock()
-		own := p.echoes[id] > 0
-		p.mu.Unlock()
-		if own {
-			p.expectEcho(id, -1) // it may have been created again since
-		} else {
-			p.remove(id)
+		if !p.echoed(id) { // if our own: it may have been created again since
+			_, last := p.last(id)
+			p.remove(id, last)
 		}
 		return
 	}
@@ -235,27 +249,47 @@ func (p *Platforms) set(id codec.VIN, e *platform) {
 	if have := old[id]; have != nil && have.ChangedAt.After(e.ChangedAt) {
 		return
 	}
+	if t, ok := p.tombs[id]; ok && !e.ChangedAt.After(t.changed) {
+		return
+	}
 	all := maps.Clone(old)
 	all[id] = e
 	p.all.Store(&all)
 }
 
-func (p *Platforms) remove(id codec.VIN) {
+// remove takes an entry out of memory unless it was changed after the given time: then it has been
+// created again since the deletion.
+func (p *Platforms) remove(id codec.VIN, changed time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := maps.Clone(*p.all.Load())
+	old := *p.all.Load()
+	if e := old[id]; e == nil || e.ChangedAt.After(changed) {
+		return
+	}
+	all := maps.Clone(old)
 	delete(all, id)
 	p.all.Store(&all)
 }
 
-func (p *Platforms) expectEcho(id codec.VIN, n int) {
+// expectEcho has Watch's next report of a deletion of id taken for our own, and anything changed at
+// the given time or before for older than it.
+func (p *Platforms) expectEcho(id codec.VIN, changed time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n += p.echoes[id]; n > 0 {
-		p.echoes[id] = n
+	p.tombs[id] = platformTomb{changed: changed, echoes: p.tombs[id].echoes + 1}
+}
+
+// echoed takes one expected deletion as reported. It reports false when none is expected.
+func (p *Platforms) echoed(id codec.VIN) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t, ok := p.tombs[id]
+	if t.echoes--; t.echoes > 0 {
+		p.tombs[id] = t
 	} else {
-		delete(p.echoes, id)
+		delete(p.tombs, id)
 	}
+	return ok
 }
 
 // credential writes a user name or password as it stands on the wire. The error is

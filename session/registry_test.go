@@ -421,6 +421,59 @@ func TestWriterOutlivesTheStore(t *testing.T) {
 	})
 }
 
+// While the store is away one window of writes is tried at a time, not the whole backlog.
+func TestWriterPausesWithABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := &spy{KV: memkv.New(), flying: make(map[string]bool)}
+		kv.Delay(10 * time.Millisecond)
+		begun := time.Now()
+		r := openRegistry(t, kv, RegistryOptions{Window: 2, RetryMin: time.Second, RetryMax: time.Second})
+		kv.Fail(errors.New("away"))
+		for i := range 100 {
+			r.RegisterAsync("p", vin(t, fmt.Sprint("V", i)))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, 100, r.Backlog())
+		require.LessOrEqual(t, kv.begun.Load(), int64(2*60+2), "a window a second")
+		require.Greater(t, kv.begun.Load(), int64(50))
+		kv.Fail(nil)
+		closeRegistry(t, r)
+		require.Len(t, kv.Keys(), 100)
+		require.Less(t, time.Since(begun), 63*time.Second)
+		require.Empty(t, kv.twice)
+	})
+}
+
+func TestOldDeletionsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRegistry(t, memkv.New(), RegistryOptions{})
+		tombs := func() (n int) {
+			for i := range r.shards {
+				sh := &r.shards[i] // the echoes of the deletions are coming in
+				sh.mu.RLock()
+				n += len(sh.tombs)
+				sh.mu.RUnlock()
+			}
+			return n
+		}
+		var vins []string
+		for i := range 1000 {
+			vins = append(vins, fmt.Sprint("V", i))
+		}
+		mustRegister(t, r, vins...)
+		for i, text := range vins {
+			if i == 500 {
+				require.Equal(t, 500, tombs())
+				time.Sleep(tombLife + time.Second)
+			}
+			require.NoError(t, r.Delete(t.Context(), "p", vin(t, text)))
+		}
+		require.Equal(t, 500, tombs(), "the later ones")
+		closeRegistry(t, r)
+	})
+}
+
 func TestWriterWithLostAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kv := memkv.New()

@@ -105,24 +105,23 @@ func (w *writer) push(vin codec.VIN) {
 	signal(w.wake)
 }
 
-// take waits for the end of a pause and for VINs to write. It returns all there are and the number
-// of the round.
-func (w *writer) take(ctx context.Context) (vins []codec.VIN, round int, ok bool) {
+// take waits for the end of a pause and for VINs to write. It returns all there are, and false
+// at the end of ctx.
+func (w *writer) take(ctx context.Context) (vins []codec.VIN, ok bool) {
 	for {
 		w.mu.Lock()
 		wait := time.Until(w.until)
 		if wait <= 0 && len(w.queue) > 0 {
 			vins, w.queue = w.queue, nil
-			round = w.round
 			w.mu.Unlock()
-			return vins, round, true
+			return vins, true
 		}
 		w.mu.Unlock()
 		if wait <= 0 {
 			select {
 			case <-w.wake:
 			case <-ctx.Done():
-				return nil, 0, false
+				return nil, false
 			}
 			continue
 		}
@@ -131,7 +130,7 @@ func (w *writer) take(ctx context.Context) (vins []codec.VIN, round int, ok bool
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, 0, false
+			return nil, false
 		}
 	}
 }
@@ -212,7 +211,7 @@ func (r *Registry) save(sh *registryShard, vin codec.VIN, rc *receipt) *write {
 // writeLoop begins operations, a window of them at a time, until ctx ends.
 func (r *Registry) writeLoop(ctx context.Context) {
 	for {
-		vins, round, ok := r.writer.take(ctx)
+		vins, ok := r.writer.take(ctx)
 		if !ok {
 			return
 		}
@@ -222,7 +221,8 @@ func (r *Registry) writeLoop(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			}
-			if round, ok = r.writer.resume(); !ok {
+			round, ok := r.writer.resume()
+			if !ok { // an operation has failed since
 				<-r.writer.slots
 				r.writer.giveBack(vins[i:])
 				break

@@ -37,6 +37,7 @@ type asyncPut struct {
 	key   string
 	value []byte
 	done  func(error)
+	due   time.Time
 }
 
 type event struct {
@@ -70,8 +71,8 @@ func (kv *KV) LoseAnswers(err error) {
 	kv.mu.Unlock()
 }
 
-// Delay makes every operation take d; asynchronous writes that are under way together take d in
-// all.
+// Delay makes every operation that begins from now on take d. Asynchronous writes take it side by
+// side.
 func (kv *KV) Delay(d time.Duration) {
 	kv.mu.Lock()
 	kv.delay = d
@@ -135,7 +136,7 @@ func (kv *KV) Put(ctx context.Context, key string, value []byte) error {
 func (kv *KV) PutAsync(key string, value []byte, done func(error)) {
 	kv.mu.Lock()
 	defer kv.mu.Unlock()
-	kv.queue = append(kv.queue, asyncPut{key, value, done})
+	kv.queue = append(kv.queue, asyncPut{key, value, done, time.Now().Add(kv.delay)})
 	if !kv.running {
 		kv.running = true
 		go kv.work()
@@ -146,15 +147,15 @@ func (kv *KV) PutAsync(key string, value []byte, done func(error)) {
 func (kv *KV) work() {
 	for {
 		kv.mu.Lock()
-		batch, delay := kv.queue, kv.delay
+		batch := kv.queue
 		kv.queue = nil
 		kv.running = len(batch) > 0
 		kv.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
-		time.Sleep(delay)
 		for _, w := range batch {
+			time.Sleep(time.Until(w.due))
 			kv.mu.Lock()
 			err := kv.put(w.key, w.value)
 			kv.mu.Unlock()
