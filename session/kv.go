@@ -16,6 +16,6 @@ type KV interface {
 	// Watch calls fn for every current entry, returns, and goes on calling fn for every change in
 	// the background until ctx ends, one call at a time and for one key in the store's order. A
 	// nil value means deleted. Changes that a later one of the same key has replaced may be left
-	// out. The node's own changes are delivered too. value is valid during the call only.
+	// out, and after a lost connection all entries may come again. The node's own changes are delivered too. value is valid during the call only.
 	Watch(ctx context.Context, fn func(key string, value []byte)) error
 }
