@@ -160,7 +160,7 @@ func (d *Dispatcher) send(ctx context.Context, r Request) (int64, error) {
 	// A session that ended after it was looked up has said so before this command was there to hear it.
 	if now := d.o.Sessions.Get(vin); now == nil {
 		d.Gone(live, session.Reason(ReasonLinkClosed))
-	} else if now.Link != live.Link {
+	} else if now.ID != live.ID {
 		d.Gone(live, session.ReasonTakeover)
 	}
 	return id, nil
@@ -197,12 +197,23 @@ func (d *Dispatcher) Answer(s *session.Session, f codec.Frame) {
 }
 
 // Gone ends the commands that were under way over a session which has ended. After a takeover those still waiting go out over
-// the new session. It never blocks and does not use the session table, so it may be called from the table's presence callback.
-func (d *Dispatcher) Gone(s *session.Session, reason session.Reason) {
+// the new session. It never blocks and does not use the session table. Sessions are told apart by their ID, which a re-login on
+// the same connection keeps.
+func (d *Dispatcher) Gone(s *session.Session, reason session.Reason) { d.ended(s.VIN, s.ID, reason) }
+
+// Presence is Gone for every offline event, made to be called from the session table's callback. It hears of all sessions that
+// end, those of a platform link too; where it is wired, Gone need not be called.
+func (d *Dispatcher) Presence(e session.PresenceEvent) {
+	if !e.Online {
+		d.ended(e.VIN, e.Session, e.Reason)
+	}
+}
+
+func (d *Dispatcher) ended(vin codec.VIN, id uint64, reason session.Reason) {
 	d.mu.Lock()
 	for command := codec.CommandParamQuery; command <= codec.CommandControl; command++ {
-		if sl := d.slots[slotKey{s.VIN, command}]; sl != nil {
-			d.gone(sl, s.Link, reason)
+		if sl := d.slots[slotKey{vin, command}]; sl != nil {
+			d.gone(sl, id, reason)
 		}
 	}
 	d.mu.Unlock()

@@ -139,7 +139,7 @@ func (b *bench) publish(vin codec.VIN, kind string, body []byte) {
 func (b *bench) login(l *link) *session.Session {
 	vin, err := codec.ParseVIN(testVIN)
 	require.NoError(b.t, err)
-	s := &session.Session{VIN: vin, RawVIN: vin, ProductKey: testProduct, Edition: codec.Edition2016, Link: l}
+	s := &session.Session{ID: session.NewID(), VIN: vin, RawVIN: vin, ProductKey: testProduct, Edition: codec.Edition2016, Link: l}
 	if displaced := b.table.Login(s); displaced != nil {
 		b.Gone(displaced, session.ReasonTakeover)
 	}
@@ -193,6 +193,12 @@ func (b *bench) states(id int64) (states []command.State) {
 		}
 	}
 	return states
+}
+
+func (b *bench) published() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events)
 }
 
 func (b *bench) lastEvent() event {
@@ -558,6 +564,55 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
+// Wired to the table's callback the dispatcher hears of every end, also of the many sessions of a platform link.
+func TestPresence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var d *command.Dispatcher
+		table := session.NewTable(func(e session.PresenceEvent) { d.Presence(e) }, "n1")
+		var err error
+		d, err = command.NewDispatcher(context.Background(), command.Options{
+			Sessions: table, KV: memkv.New(), Publish: func(codec.VIN, string, []byte) {},
+		})
+		require.NoError(t, err)
+		vin, err := codec.ParseVIN(testVIN)
+		require.NoError(t, err)
+		login := func(l *link, platform string) {
+			table.Login(&session.Session{ID: session.NewID(), VIN: vin, RawVIN: vin, ProductKey: testProduct, Edition: codec.Edition2016, Platform: platform, Link: l})
+		}
+		send := func() int64 {
+			id, err := d.Send(context.Background(), command.Request{ProductKey: testProduct, DeviceName: testVIN, Command: codec.CommandControl, Unit: reset})
+			require.NoError(t, err)
+			return id
+		}
+		state := func(id int64) (command.State, command.Reason) {
+			synctest.Wait()
+			r, err := d.Result(context.Background(), testProduct, id)
+			require.NoError(t, err)
+			return r.State, r.Reason
+		}
+		platform, direct := &link{}, &link{}
+		login(platform, "P1")
+		first, second := send(), send()
+		login(direct, "")
+		got, why := state(first)
+		require.Equal(t, command.StateSuperseded, got)
+		require.Equal(t, command.Reason("takeover"), why)
+		got, _ = state(second)
+		require.Equal(t, command.StateSent, got)
+		require.Equal(t, 1, direct.count())
+
+		login(platform, "P1") // back over the same platform link: a session of its own
+		got, _ = state(second)
+		require.Equal(t, command.StateSuperseded, got)
+		third := send()
+		require.Len(t, table.LogoutLink(platform, session.ReasonPeerClosed), 1)
+		got, why = state(third)
+		require.Equal(t, command.StateDisconnected, got)
+		require.Equal(t, command.Reason("peerClosed"), why)
+		require.NoError(t, d.Close(context.Background()))
+	})
+}
+
 // The gateway may tell of a displaced session late, or of nothing at all: the timer notices.
 func TestTakeoverUnheard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -565,7 +620,7 @@ func TestTakeoverUnheard(t *testing.T) {
 		id := b.send(codec.CommandParamQuery, query)
 		old := b.live()
 		second := &link{}
-		b.table.Login(&session.Session{VIN: old.VIN, RawVIN: old.RawVIN, ProductKey: testProduct, Edition: codec.Edition2025, Link: second})
+		b.table.Login(&session.Session{ID: session.NewID(), VIN: old.VIN, RawVIN: old.RawVIN, ProductKey: testProduct, Edition: codec.Edition2025, Link: second})
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
 		require.Equal(t, command.StateSuperseded, b.result(id).State)

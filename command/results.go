@@ -136,8 +136,15 @@ func (d *Dispatcher) saveAgain() {
 	d.out.flush()
 }
 
-// waitSaved waits until the store has everything.
+// waitSaved waits until the store has everything. After one that gave up it writes again first.
 func (d *Dispatcher) waitSaved(ctx context.Context) error {
+	d.mu.Lock()
+	again := d.results.gaveUp
+	d.results.gaveUp = false
+	d.mu.Unlock()
+	if again {
+		d.saveAgain()
+	}
 	for {
 		d.mu.Lock()
 		n := len(d.results.unsaved)
@@ -145,6 +152,7 @@ func (d *Dispatcher) waitSaved(ctx context.Context) error {
 			d.results.gaveUp = n > 0
 			if d.results.retry != nil {
 				d.results.retry.Stop()
+				d.results.retry = nil
 			}
 			d.mu.Unlock()
 			if n > 0 {

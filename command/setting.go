@@ -1,18 +1,9 @@
 package command
 
-import (
-	"encoding/json"
+import "github.com/tboxgate/tboxgate/codec"
 
-	"github.com/tboxgate/tboxgate/codec"
-)
-
-// Parameters (GB/T 32960.3 table B.12) whose setting sends the vehicle to another platform.
-const (
-	paramPlatformDomain = 0x05
-	paramPlatformPort   = 0x06
-)
-
-// movesPlatform reports whether a command sets the address or port of the platform that the vehicle is to connect to.
+// movesPlatform reports whether a command sets the address or port of the platform that the vehicle is to connect to
+// (GB/T 32960.3 table B.12, parameters 0x05 and 0x06).
 func movesPlatform(e codec.Edition, cmd codec.Command, unit []byte) bool {
 	if cmd != codec.CommandParamSet {
 		return false
@@ -23,16 +14,12 @@ func movesPlatform(e codec.Edition, cmd codec.Command, unit []byte) bool {
 	}
 	var m codec.Message
 	m.Decode(frame)
-	var set struct {
-		Params []struct {
-			ID int `json:"id"`
-		} `json:"params"`
-	}
-	if json.Unmarshal(m.AppendJSON(nil, codec.JSONOptions{}), &set) != nil {
+	set, ok := m.Body.(*codec.Params)
+	if !ok {
 		return false
 	}
 	for _, p := range set.Params {
-		if p.ID == paramPlatformDomain || p.ID == paramPlatformPort {
+		if p.ID == codec.ParamPlatformDomain || p.ID == codec.ParamPlatformPort {
 			return true
 		}
 	}

@@ -35,7 +35,7 @@ type task struct {
 	plan   Resend
 	leaves bool // a vehicle that obeys leaves: the setting of a platform address or port
 
-	link     session.Link // the connection it was last sent over
+	session  uint64       // the session it was last sent over
 	header   codec.Header // of the frame it was last sent as
 	tries    int          // sends handed to the link and not refused
 	deadline time.Time    // when a frame that the link never takes has timed out
@@ -112,22 +112,22 @@ func (d *Dispatcher) startNext(sl *slot, s *session.Session) {
 // transmit hands the frame of the command in flight to the session's link, in that session's edition.
 func (d *Dispatcher) transmit(sl *slot, t *task, s *session.Session) {
 	t.tries++
-	t.link = s.Link
+	t.session = s.ID
 	t.header = headerFor(t, s)
 	t.result.Edition = s.Edition
-	frame, link := t.frame(), s.Link
+	frame, link, id := t.frame(), s.Link, s.ID
 	d.out.push(func() {
-		link.Send(frame, func(err error) { d.handedOver(sl, t, link, err) })
+		link.Send(frame, func(err error) { d.handedOver(sl, t, id, err) })
 	})
 	d.arm(sl, t.plan.Interval)
 }
 
 // handedOver is the link's word on a frame. A frame that it did not take, because it is busy or closing, is tried again
 // until the command times out or its session is found to be gone.
-func (d *Dispatcher) handedOver(sl *slot, t *task, link session.Link, err error) {
+func (d *Dispatcher) handedOver(sl *slot, t *task, id uint64, err error) {
 	d.mu.Lock()
 	switch {
-	case sl.current != t || t.link != link: // over, or on its way over another link
+	case sl.current != t || t.session != id: // over, or on its way over another session
 	case err != nil:
 		t.tries--
 		d.arm(sl, busyRetry)
@@ -175,10 +175,10 @@ func (d *Dispatcher) answered(sl *slot, t *task, s *session.Session, f codec.Fra
 	d.startNext(sl, s)
 }
 
-// gone handles the end of the session over link.
-func (d *Dispatcher) gone(sl *slot, link session.Link, reason session.Reason) {
+// gone handles the end of the session with the given id.
+func (d *Dispatcher) gone(sl *slot, id uint64, reason session.Reason) {
 	t := sl.current
-	if t == nil || t.link != link {
+	if t == nil || t.session != id {
 		return // nothing under way over that session
 	}
 	takeover := reason == session.ReasonTakeover
@@ -226,7 +226,6 @@ func (d *Dispatcher) end(sl *slot, frame codec.Frame) {
 	d.pendingBytes -= len(t.unit)
 	t.unit = nil
 	t.head = append([]byte(nil), t.head...) // so that the unit's memory can go
-	t.link = nil
 	d.changed(t, frame)
 	close(t.done)
 	d.results.over(t)
@@ -267,9 +266,9 @@ func (d *Dispatcher) move(sl *slot, live *session.Session) {
 	case t == nil:
 		d.startNext(sl, live)
 	case live == nil:
-		d.gone(sl, t.link, session.Reason(ReasonLinkClosed))
-	case t.tries > 0 && t.link != live.Link:
-		d.gone(sl, t.link, session.ReasonTakeover)
+		d.gone(sl, t.session, session.Reason(ReasonLinkClosed))
+	case t.tries > 0 && t.session != live.ID:
+		d.gone(sl, t.session, session.ReasonTakeover)
 	case t.result.Sends == 0 && !d.o.Now().Before(t.deadline):
 		d.finish(sl, StateTimedOut, ReasonLinkBusy)
 		d.startNext(sl, live)
