@@ -114,7 +114,7 @@ func (r *reference) dataUnit() {
 		r.timed(activation)
 	case "paramQuery":
 		if isAnswer {
-			r.firstThatFits([]layout{r.params, ids}, r.params)
+			r.firstThatFits([]layout{r.params, ids}, nil)
 		} else {
 			r.firstThatFits([]layout{ids, r.params}, ids)
 		}
@@ -150,7 +150,7 @@ func (r *reference) firstThatFits(exact []layout, fallback layout) {
 	}
 	wireTime(r.out, "time", r.unit[:6])
 	for _, l := range exact {
-		if o, out, end := r.attempt(l, 6); end == len(r.unit) {
+		if o, out, end, fits := r.attempt(l, 6); fits {
 			r.accept(o, out, end)
 			return
 		}
@@ -159,13 +159,14 @@ func (r *reference) firstThatFits(exact []layout, fallback layout) {
 		r.rest(6)
 		return
 	}
-	r.accept(r.attempt(fallback, 6))
+	o, out, end, _ := r.attempt(fallback, 6)
+	r.accept(o, out, end)
 }
 
 // plain reads a unit without a leading time.
 func (r *reference) plain(l layout) {
-	o, out, end := r.attempt(l, 0)
-	if r.flag != 0xFE && end != len(r.unit) {
+	o, out, end, fits := r.attempt(l, 0)
+	if r.flag != 0xFE && !fits {
 		// An answer that is neither six bytes nor the request's layout.
 		if len(r.unit) >= 6 {
 			wireTime(r.out, "time", r.unit[:6])
@@ -188,19 +189,19 @@ func (r *reference) accept(o object, out []string, end int) {
 
 // attempt runs a layout with count marks read as no entries; if it does not end with the unit,
 // once more with one entry for each mark, which counts only if that does.
-func (r *reference) attempt(l layout, from int) (object, []string, int) {
+func (r *reference) attempt(l layout, from int) (o object, outOfRange []string, end int, fits bool) {
 	c := &cursor{b: r.unit, pos: from}
-	o := object{}
-	end := l(c, o)
-	if end == len(r.unit) || !c.sawMark {
-		return o, c.outOfRange, end
+	o = object{}
+	end = l(c, o)
+	if fits = end == len(r.unit) && !c.inexact && !c.short; fits || !c.sawMark {
+		return o, c.outOfRange, end, fits
 	}
 	again := &cursor{b: r.unit, pos: from, perMark: 1}
 	o2 := object{}
-	if end2 := l(again, o2); end2 == len(r.unit) {
-		return o2, again.outOfRange, end2
+	if end2 := l(again, o2); end2 == len(r.unit) && !again.inexact && !again.short {
+		return o2, again.outOfRange, end2, true
 	}
-	return o, c.outOfRange, end
+	return o, c.outOfRange, end, false
 }
 
 // cursor walks over a unit. Reading past its end sets short and yields zeros.
@@ -210,6 +211,7 @@ type cursor struct {
 	short      bool
 	perMark    int  // entries behind a count that is a mark
 	sawMark    bool // there was such a count
+	inexact    bool // the layout ended where it should not
 	outOfRange []string
 }
 

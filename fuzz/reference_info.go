@@ -196,6 +196,7 @@ func (r *reference) params(c *cursor, o object) int {
 	for range n {
 		it := &item{object: object{}}
 		if !r.param(c, it, lengths) || c.short {
+			c.inexact = true
 			break
 		}
 		for _, p := range it.outOfRange {

@@ -44,9 +44,11 @@ func login2016(c *cursor, o object) int {
 	if c.short || len(c.b)-c.pos < 2 {
 		return end
 	}
-	n, width := int(c.uint(1)), int(c.uint(1))
+	announced := uint64(c.b[c.pos])
+	n, width := c.count(object{}, "", 1), int(c.uint(1))
 	if n*width > len(c.b)-c.pos {
-		o["subsystemCount"], o["codeLength"] = whole(uint64(n)), whole(uint64(width))
+		o["subsystemCount"], o["codeLength"] = whole(announced), whole(uint64(width))
+		c.inexact = true
 		return c.pos
 	}
 	codes := []any{}
@@ -62,8 +64,8 @@ func login2016(c *cursor, o object) int {
 		filled = filled || isHex || last != 0 && last != ' '
 	}
 	o["storageCodes"] = codes
-	if len(codes) != n {
-		o["subsystemCount"] = whole(uint64(n))
+	if uint64(len(codes)) != announced {
+		o["subsystemCount"] = whole(announced)
 	}
 	if width > 0 && !filled {
 		o["codeLength"] = whole(uint64(width))
@@ -145,9 +147,7 @@ func control(c *cursor, o object) int {
 		}
 		variableString(o, "message", c.take(len(c.b)-c.pos))
 	default:
-		if c.pos < len(c.b) {
-			o["data"] = hex.EncodeToString(c.take(len(c.b) - c.pos))
-		}
+		o["data"] = hex.EncodeToString(c.take(len(c.b) - c.pos))
 	}
 	return c.pos
 }

@@ -1,0 +1,132 @@
+package vehicle
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+// Style is the way in which a simulated terminal answers settings and controls. Terminals differ
+// there, and a gateway must take them all.
+type Style uint8
+
+// The styles of answers.
+const (
+	// StyleTime answers with the request's time and nothing else (2016 §6.3.2, 2025 §2.2).
+	StyleTime Style = iota
+	// StyleEcho answers with the time of the answer and the rest of the request (2016 B.3.3.2).
+	StyleEcho
+	// StyleFlagFE answers as StyleTime does but leaves the flag of a command in place. Some
+	// terminals do, against the standard.
+	StyleFlagFE
+)
+
+func (s Style) String() string {
+	switch s {
+	case StyleTime:
+		return "time"
+	case StyleEcho:
+		return "echo"
+	case StyleFlagFE:
+		return "flagFE"
+	}
+	return fmt.Sprintf("Style(%d)", uint8(s))
+}
+
+// ParseStyle is the inverse of [Style.String].
+func ParseStyle(name string) (Style, error) {
+	for _, s := range []Style{StyleTime, StyleEcho, StyleFlagFE} {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("vehicle: unknown answer style %q (want time, echo or flagFE)", name)
+}
+
+// Config says which vehicle to simulate and how. Addr and VIN are needed, the rest has defaults.
+type Config struct {
+	Addr string // host:port of the gateway
+
+	// Dial opens the connection; nil is a plain TCP connection. For TLS it is
+	// (*tls.Dialer).DialContext.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	VIN     string        // 1 to 17 bytes
+	Edition codec.Edition // 2016 by default
+	ICCID   string        // up to 20 bytes; by default made from the VIN
+	Serial  uint16        // login serial number, 1 by default
+
+	Period    time.Duration // between two realtime reports, 10 s by default
+	Heartbeat time.Duration // between two heartbeats, 60 s by default; negative: none
+	Reports   int           // log out after so many reports; 0: go on until the context ends
+	Style     Style
+
+	// AnswerTimeout bounds the wait for the answer to a login and for outstanding answers at
+	// logout, 30 s by default.
+	AnswerTimeout time.Duration
+
+	Cells  int // battery cells, 96 by default, at most 200
+	Probes int // battery temperature probes, 16 by default
+
+	Logger *slog.Logger // nil: no log
+}
+
+// withDefaults returns the configuration with its gaps filled, or why it cannot be.
+func (c Config) withDefaults() (Config, error) {
+	if c.Addr == "" {
+		return c, fmt.Errorf("vehicle: Addr is missing")
+	}
+	if _, err := codec.ParseVIN(c.VIN); err != nil {
+		return c, fmt.Errorf("vehicle: %w", err)
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{}).DialContext
+	}
+	if c.Edition == 0 {
+		c.Edition = codec.Edition2016
+	}
+	if c.Edition != codec.Edition2016 && c.Edition != codec.Edition2025 {
+		return c, fmt.Errorf("vehicle: edition %d (want 2016 or 2025)", c.Edition)
+	}
+	if c.ICCID == "" {
+		c.ICCID = iccid(c.VIN)
+	}
+	if len(c.ICCID) > 20 {
+		return c, fmt.Errorf("vehicle: ICCID %q is longer than 20 bytes", c.ICCID)
+	}
+	setDefault(&c.Serial, 1)
+	setDefault(&c.Period, 10*time.Second)
+	setDefault(&c.Heartbeat, time.Minute)
+	setDefault(&c.AnswerTimeout, 30*time.Second)
+	setDefault(&c.Cells, 96)
+	setDefault(&c.Probes, 16)
+	if c.Period < 0 || c.AnswerTimeout < 0 || c.Reports < 0 {
+		return c, fmt.Errorf("vehicle: a negative Period, AnswerTimeout or Reports")
+	}
+	if c.Cells < 1 || c.Cells > 200 {
+		return c, fmt.Errorf("vehicle: %d cells (want 1 to 200, what one frame of the 2016 edition holds)", c.Cells)
+	}
+	if c.Probes < 1 || c.Probes > 200 {
+		return c, fmt.Errorf("vehicle: %d temperature probes (want 1 to 200)", c.Probes)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// iccid makes 20 digits from a VIN: a test card's, not one that an operator issued.
+func iccid(vin string) string {
+	return fmt.Sprintf("8986%016d", seedOf(vin)%1e16)
+}

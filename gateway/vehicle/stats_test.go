@@ -1,0 +1,54 @@
+package vehicle
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRTTBuckets(t *testing.T) {
+	last := -1
+	for d := time.Duration(0); d < 2*time.Hour; d = d*101/100 + time.Microsecond {
+		b := bucketOf(d)
+		require.GreaterOrEqual(t, b, last, "%v", d)
+		last = b
+		if v := bucketValue(b); b < len(RTT{}.buckets)-1 {
+			require.InDelta(t, d.Seconds(), v.Seconds(), 0.065*d.Seconds()+1e-6, "%v is in the bucket of %v", d, v)
+		}
+	}
+	require.Equal(t, 0, bucketOf(-time.Second))
+}
+
+func TestRTT(t *testing.T) {
+	var none RTT
+	require.Zero(t, none.Quantile(0.5))
+	require.Zero(t, none.Mean())
+	require.Equal(t, "no answers", none.String())
+
+	var a, b RTT
+	for i := 1; i <= 50; i++ {
+		a.observe(time.Duration(i) * time.Millisecond)
+		b.observe(time.Duration(50+i) * time.Millisecond)
+	}
+	a.add(&none)
+	none.add(&a)
+	require.Equal(t, a, none)
+	a.add(&b)
+	require.EqualValues(t, 100, a.Count())
+	require.Equal(t, time.Millisecond, a.Min())
+	require.Equal(t, 100*time.Millisecond, a.Max())
+	require.Equal(t, 50500*time.Microsecond, a.Mean())
+	require.InDelta(t, 0.050, a.Quantile(0.5).Seconds(), 0.004)
+	require.InDelta(t, 0.099, a.Quantile(0.99).Seconds(), 0.007)
+	require.Equal(t, time.Millisecond, a.Quantile(0))
+	require.LessOrEqual(t, a.Quantile(1), a.Max())
+}
+
+func TestStatsAdd(t *testing.T) {
+	a := Stats{Sent: 1, Acked: 2, Refused: 3, Wrong: 4, Unanswered: 5, Skipped: 6, Reports: 7, Heartbeats: 8, Commands: 9, Ignored: 10}
+	sum := a
+	sum.Add(a)
+	require.Equal(t, Stats{Sent: 2, Acked: 4, Refused: 6, Wrong: 8, Unanswered: 10, Skipped: 12, Reports: 14, Heartbeats: 16, Commands: 18, Ignored: 20}, sum)
+	require.EqualValues(t, 3+4+5+6, a.Errors())
+}

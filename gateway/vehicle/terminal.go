@@ -1,0 +1,183 @@
+package vehicle
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+// terminal is the part of a T-Box that obeys: it holds the parameters of 2016 table B.12 (2025
+// table B.8), answers queries and settings, and confirms controls.
+type terminal struct {
+	edition codec.Edition
+	style   Style
+	changed chan struct{} // holds a token when a period has been set
+
+	mu        sync.Mutex
+	params    []codec.Param // in the order of their ids
+	period    time.Duration
+	heartbeat time.Duration
+	message   codec.Message
+}
+
+func newTerminal(cfg Config) (*terminal, error) {
+	t := &terminal{
+		edition:   cfg.Edition,
+		style:     cfg.Style,
+		changed:   make(chan struct{}, 1),
+		period:    cfg.Period,
+		heartbeat: cfg.Heartbeat,
+	}
+	var p codec.Params
+	seconds := func(d time.Duration, most uint32) uint32 { return min(max(uint32(max(d, 0)/time.Second), 1), most) }
+	report, alarm := seconds(cfg.Period, 600), uint32(1000)
+	if cfg.Edition == codec.Edition2025 {
+		report, alarm = min(report, 30), 1
+	}
+	for _, add := range []struct {
+		id     uint8
+		number uint32
+		text   string
+	}{
+		{id: codec.ParamStoragePeriod, number: 10000},
+		{id: codec.ParamReportPeriod, number: report},
+		{id: codec.ParamAlarmReportPeriod, number: alarm},
+		{id: codec.ParamPlatformDomain, text: "gateway.example"},
+		{id: codec.ParamPlatformPort, number: 8999},
+		{id: codec.ParamHardwareVersion, text: "SIM-1"},
+		{id: codec.ParamFirmwareVersion, text: "1.0.0"},
+		{id: codec.ParamHeartbeatPeriod, number: seconds(cfg.Heartbeat, 240)},
+		{id: codec.ParamTerminalTimeout, number: 30},
+		{id: codec.ParamPlatformTimeout, number: 30},
+		{id: codec.ParamLoginRetryInterval, number: 30},
+		{id: codec.ParamPublicDomain, text: "public.example"},
+		{id: codec.ParamPublicPort, number: 8999},
+		{id: codec.ParamSampling, number: 2},
+	} {
+		var err error
+		if add.text != "" {
+			err = p.AddText(cfg.Edition, add.id, add.text)
+		} else {
+			err = p.AddNumber(cfg.Edition, add.id, add.number)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	t.params = p.Params
+	return t, nil
+}
+
+// periods returns the current time between two reports and two heartbeats.
+func (t *terminal) periods() (report, heartbeat time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.period, t.heartbeat
+}
+
+// answer returns the answer to a command of the gateway, nil for one that a terminal ignores: it
+// cannot be read, or terminals do not know it (2016 B.2.3, B.2.4).
+func (t *terminal) answer(f codec.Frame) []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.message.Decode(f)
+	if len(t.message.Rest) > 0 || t.message.Missing > 0 {
+		return nil
+	}
+	switch body := t.message.Body.(type) {
+	case *codec.ParamQuery:
+		return t.query(f, body)
+	case *codec.Params:
+		if f.Command() != codec.CommandParamSet {
+			return nil
+		}
+		if len(codec.CheckUnit(f.Edition(), f.Command(), f.Flag(), f.Unit())) > 0 || !t.set(body) {
+			return codec.AppendAnswer(nil, f, codec.FlagError, f.TimeBytes())
+		}
+		return t.confirm(f)
+	case *codec.Control:
+		return t.confirm(f)
+	}
+	return nil
+}
+
+// confirm answers success in the terminal's style.
+func (t *terminal) confirm(f codec.Frame) []byte {
+	switch t.style {
+	case StyleEcho:
+		return codec.AppendAnswer(nil, f, codec.FlagSuccess, append(codec.AppendTime(nil, time.Now()), f.Unit()[codec.TimeSize:]...))
+	case StyleFlagFE:
+		return codec.AppendAnswer(nil, f, codec.FlagCommand, f.TimeBytes())
+	}
+	return codec.AppendAnswer(nil, f, codec.FlagSuccess, f.TimeBytes())
+}
+
+// query answers with the parameters asked for, those that the terminal holds, in the order asked.
+// The length of a domain comes with it: the domain could not be read otherwise.
+func (t *terminal) query(f codec.Frame, q *codec.ParamQuery) []byte {
+	answer := codec.Params{Time: codec.MakeTime(time.Now())}
+	has := func(id uint8) bool {
+		return slices.ContainsFunc(answer.Params, func(p codec.Param) bool { return p.ID == id })
+	}
+	for i := range q.IDs.Len() {
+		id := q.IDs.At(i)
+		if (id == codec.ParamPlatformDomain || id == codec.ParamPublicDomain) && !has(id-1) {
+			answer.Params = append(answer.Params, t.held(id-1)...)
+		}
+		answer.Params = append(answer.Params, t.held(id)...)
+	}
+	flag := codec.FlagSuccess
+	if t.style == StyleFlagFE {
+		flag = codec.FlagCommand
+	}
+	m := codec.Message{
+		Header: codec.Header{Edition: f.Edition(), Command: f.Command(), Flag: flag,
+			VIN: [codec.VINSize]byte(f.RawVIN()), Encryption: codec.EncryptionNone},
+		Body: &answer,
+	}
+	b, err := m.Append(nil)
+	if err != nil {
+		return nil // more parameters than a unit can count: such a query is ignored
+	}
+	return b
+}
+
+// held returns the parameter with the id, nothing when the terminal has none.
+func (t *terminal) held(id uint8) []codec.Param {
+	for i := range t.params {
+		if t.params[i].ID == id {
+			return t.params[i : i+1]
+		}
+	}
+	return nil
+}
+
+// set stores parameters and reports whether it did: one that is wrong, unknown or read-only refuses
+// all (2016 §5.2 of the wire specification, table B.13).
+func (t *terminal) set(u *codec.Params) bool {
+	for _, p := range u.Params {
+		held := t.held(p.ID)
+		if len(held) == 0 || p.ID == codec.ParamHardwareVersion || p.ID == codec.ParamFirmwareVersion {
+			return false
+		}
+	}
+	for _, p := range u.Params {
+		t.held(p.ID)[0].Data = slices.Clone(p.Data) // the frame's bytes are gone after this call
+		seconds := time.Duration(p.Number()) * time.Second
+		switch {
+		case p.ID == codec.ParamReportPeriod && p.Value(t.edition).State() == codec.StateValid:
+			t.period = seconds
+		case p.ID == codec.ParamHeartbeatPeriod && p.Value(t.edition).State() == codec.StateValid:
+			t.heartbeat = seconds
+		default:
+			continue
+		}
+		select {
+		case t.changed <- struct{}{}:
+		default: // a token is there already
+		}
+	}
+	return true
+}
