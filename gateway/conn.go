@@ -57,7 +57,6 @@ type cause struct {
 var (
 	causePeer         = cause{metrics.ClosePeer, session.ReasonPeerClosed}
 	causeLoginTimeout = cause{metrics.CloseLoginTimeout, session.ReasonIdle}
-	causeLogout       = cause{metrics.CloseLogout, session.ReasonLogout}
 	causeIdle         = cause{metrics.CloseIdle, session.ReasonIdle}
 	causeRefused      = cause{metrics.CloseRefused, session.ReasonProtocolError}
 	causeProtocol     = cause{metrics.CloseProtocol, session.ReasonProtocolError}

@@ -81,14 +81,7 @@ func (l *loop) newSession(c *conn, f codec.Frame, product string) *session.Sessi
 // open makes s the live session of its VIN and ends the one it displaces: an
 // older vehicle link is closed, a platform link only loses the VIN.
 func (l *loop) open(s *session.Session) {
-	old := l.g.opt.Sessions.Login(s)
-	if old == nil {
-		return
-	}
-	if l.g.opt.Commands != nil {
-		l.g.opt.Commands.Gone(old, session.ReasonTakeover)
-	}
-	if old.Platform == "" {
+	if old := l.g.opt.Sessions.Login(s); old != nil && old.Platform == "" {
 		old.Link.Close(session.ReasonTakeover)
 	}
 }
@@ -114,7 +107,7 @@ func (l *loop) relayedLogout(c *conn, f codec.Frame) {
 		return
 	}
 	l.store(c, s, f, l.verdict(c, f), true)
-	l.endSession(s, session.ReasonLogout)
+	l.g.opt.Sessions.Logout(s, session.ReasonLogout)
 }
 
 // platformLogin handles 0x05 (table 21). User and password are checked by the
@@ -195,29 +188,15 @@ func (l *loop) refuseRelayed(c *conn, f codec.Frame, r *refusal) {
 	l.reply(c, f, r.flag, f.TimeBytes())
 }
 
-// endSessions ends what c carries: one vehicle's session, or all of a platform's.
+// endSessions ends what c carries: one vehicle's session, or all of a
+// platform's. A session whose VIN another link has taken over has ended already.
 func (l *loop) endSessions(c *conn, why session.Reason) {
 	if s := c.sess; s != nil {
 		c.sess = nil
-		l.endSession(s, why)
+		l.g.opt.Sessions.Logout(s, why)
 	}
 	if c.platform.Load() != nil {
-		for _, s := range l.g.opt.Sessions.LogoutLink(c, why) {
-			l.gone(s, why)
-		}
-	}
-}
-
-// endSession ends s unless another link has taken its VIN over already.
-func (l *loop) endSession(s *session.Session, why session.Reason) {
-	if l.g.opt.Sessions.Logout(s, why) {
-		l.gone(s, why)
-	}
-}
-
-func (l *loop) gone(s *session.Session, why session.Reason) {
-	if l.g.opt.Commands != nil {
-		l.g.opt.Commands.Gone(s, why)
+		l.g.opt.Sessions.LogoutLink(c, why)
 	}
 }
 

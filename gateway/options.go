@@ -113,12 +113,12 @@ func DefaultLimits() Limits {
 }
 
 // Commands hears what vehicles say to commands; *command.Dispatcher is one.
-// Both methods are called on an event loop and must not block.
+// That a session has ended it learns from the session table.
 type Commands interface {
-	// Answer is given every frame with command 0x80, 0x81 or 0x82 that a vehicle sends. The frame is valid during the call.
+	// Answer is given every frame with command 0x80, 0x81 or 0x82 that a vehicle
+	// sends. It is called on an event loop and must not block; the frame is valid
+	// during the call.
 	Answer(s *session.Session, f codec.Frame)
-	// Gone says that a session has ended.
-	Gone(s *session.Session, reason session.Reason)
 }
 
 // Options is what a Gateway is made of.

@@ -89,7 +89,6 @@ type heard struct {
 
 	mu      sync.Mutex
 	answers []string // VIN and command
-	gone    []session.Reason
 }
 
 func (h *heard) Answer(s *session.Session, f codec.Frame) {
@@ -99,12 +98,6 @@ func (h *heard) Answer(s *session.Session, f codec.Frame) {
 		panic("a fault in the command room")
 	}
 	h.answers = append(h.answers, s.VIN.String()+" "+f.Command().Name(f.Edition()))
-}
-
-func (h *heard) Gone(_ *session.Session, r session.Reason) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.gone = append(h.gone, r)
 }
 
 func (h *heard) said() []string {

@@ -158,7 +158,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 		return nil, err
 	}
 	return admin.API{
-		Status: n.status, Sessions: liveSessions{n.table, n.commands}, Calls: calls,
+		Status: n.status, Sessions: n.table, Calls: calls,
 		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
 	}.Handler(), nil
 }
@@ -180,6 +180,7 @@ func (n *node) status() admin.Status {
 // presence is told of every vehicle that goes online or offline, in order, under a lock of the table.
 func (n *node) presence(e session.PresenceEvent) {
 	n.state.registry.Note(e)
+	n.commands.Presence(e)
 	n.announce(e)
 }
 
@@ -197,7 +198,7 @@ func (n *node) recover() {
 // barred is told of devices that were deleted or disabled, by this node or another.
 func (n *node) barred(vin codec.VIN) {
 	if s := n.table.Get(vin); s != nil {
-		admin.Kick(liveSessions{n.table, n.commands}, s)
+		admin.Kick(n.table, s)
 	}
 }
 
@@ -272,19 +273,4 @@ func (n *node) stop(ctx context.Context) error {
 		step("data directory", n.state.unlock())
 	}
 	return errors.Join(errs...)
-}
-
-// liveSessions is the session table for operators: a session that they end takes its commands with it.
-type liveSessions struct {
-	*session.Table
-	commands *command.Dispatcher
-}
-
-// Logout ends s and its commands.
-func (l liveSessions) Logout(s *session.Session, reason session.Reason) bool {
-	if !l.Table.Logout(s, reason) {
-		return false
-	}
-	l.commands.Gone(s, reason)
-	return true
 }
