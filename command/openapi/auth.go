@@ -13,7 +13,6 @@ import (
 type envelope struct {
 	action  string
 	version string
-	keyID   string
 }
 
 // isV3 reports whether a request is signed by a V3 signature of any algorithm (they are named ACS3-...).

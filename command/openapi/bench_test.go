@@ -33,7 +33,7 @@ func BenchmarkAsyncRRpc(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		r := httptest.NewRequest("GET", "/?"+encode(a.params("GET", map[string]string{"Timestamp": currentTime()})), nil)
+		r := httptest.NewRequest(http.MethodGet, "/?"+encode(a.params("GET", map[string]string{"Timestamp": currentTime()})), nil)
 		w := &discard{header: http.Header{}}
 		b.StartTimer()
 		h.ServeHTTP(w, r)

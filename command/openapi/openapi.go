@@ -153,7 +153,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	info.Duration = h.o.Now().Sub(start)
 	h.o.Observe(info)
-	h.o.Logger.Info("api call", "action", info.Action, "requestId", a.requestID, "accessKeyId", keyID, "status", info.Status,
+	// What is sent to a vehicle and what is refused can be traced; polling for results would drown it.
+	level := slog.LevelInfo
+	if info.Action == "GetAsyncRRpcResult" && info.Status < http.StatusBadRequest {
+		level = slog.LevelDebug
+	}
+	h.o.Logger.Log(r.Context(), level, "api call", "action", info.Action, "requestId", a.requestID, "accessKeyId", keyID, "status", info.Status,
 		"code", info.Code, "productKey", req.all["ProductKey"], "vin", req.all["DeviceName"], "remote", r.RemoteAddr)
 	var front *frontError
 	var business *businessError

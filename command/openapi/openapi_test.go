@@ -173,7 +173,7 @@ func (a *api) call(change map[string]string) answer {
 		form["MessageContent"] = content
 		delete(query, "MessageContent")
 	}
-	r := httptest.NewRequest("POST", "/?"+encode(query), strings.NewReader(encode(form)))
+	r := httptest.NewRequest(http.MethodPost, "/?"+encode(query), strings.NewReader(encode(form)))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return a.do(r)
 }
@@ -208,12 +208,12 @@ func TestWhereParametersMayBe(t *testing.T) {
 	}
 	a := newAPI(t)
 	for name, r := range map[string]*http.Request{
-		"GET, all in the query":   httptest.NewRequest("GET", "/?"+encode(a.params("GET", nil)), nil),
-		"POST, all in the body":   form(httptest.NewRequest("POST", "/", strings.NewReader(encode(a.params("POST", nil))))),
-		"GET, all in the body":    form(httptest.NewRequest("GET", "/", strings.NewReader(encode(a.params("GET", nil))))),
-		"POST, all in the query":  httptest.NewRequest("POST", "/?"+encode(a.params("POST", nil)), nil),
-		"body of no content type": httptest.NewRequest("POST", "/", strings.NewReader(encode(a.params("POST", nil)))),
-		"chunked body":            form(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader(encode(a.params("POST", nil)))))),
+		"GET, all in the query":   httptest.NewRequest(http.MethodGet, "/?"+encode(a.params("GET", nil)), nil),
+		"POST, all in the body":   form(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(encode(a.params("POST", nil))))),
+		"GET, all in the body":    form(httptest.NewRequest(http.MethodGet, "/", strings.NewReader(encode(a.params("GET", nil))))),
+		"POST, all in the query":  httptest.NewRequest(http.MethodPost, "/?"+encode(a.params("POST", nil)), nil),
+		"body of no content type": httptest.NewRequest(http.MethodPost, "/", strings.NewReader(encode(a.params("POST", nil)))),
+		"chunked body":            form(httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(encode(a.params("POST", nil)))))),
 	} {
 		got := a.do(r)
 		require.Equal(t, 200, got.status, "%s: %s", name, got.body)
@@ -226,7 +226,7 @@ func TestWhereParametersMayBe(t *testing.T) {
 // The request that the old Go SDK really sent, byte for byte.
 func TestRecordedSignature1Request(t *testing.T) {
 	a := newAPI(t)
-	r := httptest.NewRequest("POST", "/?AccessKeyId=testid&Action=AsyncRRpc&DeviceName=LTEST000000000001&ExtInfo=%7B%22commandType%22%3A128%7D&Format=JSON"+
+	r := httptest.NewRequest(http.MethodPost, "/?AccessKeyId=testid&Action=AsyncRRpc&DeviceName=LTEST000000000001&ExtInfo=%7B%22commandType%22%3A128%7D&Format=JSON"+
 		"&ProductKey=a1b2c3d4e5f&RegionId=cn-shanghai&Signature=yYV5hIqUT2RJXtPCnss%2B9fZ0Wdc%3D&SignatureMethod=HMAC-SHA1"+
 		"&SignatureNonce=0182f4c92fb6e1371b203fc97252d62b&SignatureType=&SignatureVersion=1.0&Timestamp=2026-11-23T03%3A32%3A02Z&Version=2018-01-20",
 		strings.NewReader("MessageContent=AQI%3D"))
@@ -238,7 +238,7 @@ func TestRecordedSignature1Request(t *testing.T) {
 
 // v3Request is the request that the current Go SDK really sent.
 func v3Request() *http.Request {
-	r := httptest.NewRequest("POST", "http://127.0.0.1:18080/?DeviceName=LTEST000000000001&ExtInfo=%7B%22commandType%22%3A128%7D&ProductKey=a1b2c3d4e5f",
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:18080/?DeviceName=LTEST000000000001&ExtInfo=%7B%22commandType%22%3A128%7D&ProductKey=a1b2c3d4e5f",
 		strings.NewReader("MessageContent=AQI%3D"))
 	for name, value := range map[string]string{
 		"accept": "application/json", "content-type": "application/x-www-form-urlencoded", "x-acs-action": "AsyncRRpc",
@@ -361,8 +361,8 @@ func TestFrontEndErrors(t *testing.T) {
 func TestReplayIsRefused(t *testing.T) {
 	a := newAPI(t)
 	p := a.params("GET", nil)
-	require.Equal(t, 200, a.do(httptest.NewRequest("GET", "/?"+encode(p), nil)).status)
-	got := a.do(httptest.NewRequest("GET", "/?"+encode(p), nil))
+	require.Equal(t, 200, a.do(httptest.NewRequest(http.MethodGet, "/?"+encode(p), nil)).status)
+	got := a.do(httptest.NewRequest(http.MethodGet, "/?"+encode(p), nil))
 	require.Equal(t, 400, got.status)
 	require.Equal(t, "SignatureNonceUsed", got.json["Code"])
 	require.Equal(t, 1, a.commands.sent)
@@ -370,8 +370,8 @@ func TestReplayIsRefused(t *testing.T) {
 	p = a.params("GET", nil)
 	wrong := maps.Clone(p)
 	wrong["Signature"] = "x"
-	require.Equal(t, 400, a.do(httptest.NewRequest("GET", "/?"+encode(wrong), nil)).status)
-	require.Equal(t, 200, a.do(httptest.NewRequest("GET", "/?"+encode(p), nil)).status)
+	require.Equal(t, 400, a.do(httptest.NewRequest(http.MethodGet, "/?"+encode(wrong), nil)).status)
+	require.Equal(t, 200, a.do(httptest.NewRequest(http.MethodGet, "/?"+encode(p), nil)).status)
 }
 
 func TestCallsPerSecond(t *testing.T) {
@@ -390,7 +390,7 @@ func TestCallsPerSecond(t *testing.T) {
 func TestEchoOfTheStringToSign(t *testing.T) {
 	a := newAPI(t, func(o *openapi.Options) { o.EchoStringToSign = true })
 	p := a.params("GET", map[string]string{"secret": "guess"})
-	got := a.do(httptest.NewRequest("GET", "/?"+encode(p), nil))
+	got := a.do(httptest.NewRequest(http.MethodGet, "/?"+encode(p), nil))
 	require.Equal(t, "Specified signature is not matched with our calculation. server string to sign is:"+signature.StringToSign("GET", p), got.json["Message"])
 }
 
@@ -421,7 +421,7 @@ func TestRequestsThatAreNotCalls(t *testing.T) {
 		require.Equal(t, c.code, got.json["Code"], name)
 	}
 	a := newAPI(t)
-	r := httptest.NewRequest("POST", "/?Format=JSON", iotestErrReader{})
+	r := httptest.NewRequest(http.MethodPost, "/?Format=JSON", iotestErrReader{})
 	require.Equal(t, "IncompleteBody", a.do(r).json["Code"])
 }
 
@@ -572,7 +572,7 @@ func TestXML(t *testing.T) {
 		`<ErrorMessage>The deviceName is empty\.</ErrorMessage><Message>The deviceName is empty\.</Message></AsyncRRpcResponse>$`, got.body)
 
 	p := a.params("GET", map[string]string{"Format": "XML", "AccessKeyId": "nobody"})
-	r := httptest.NewRequest("GET", "/?"+encode(p), nil)
+	r := httptest.NewRequest(http.MethodGet, "/?"+encode(p), nil)
 	r.Host = "a<b>&c"
 	got = a.do(r)
 	require.Equal(t, 404, got.status)
@@ -596,7 +596,7 @@ func TestXML(t *testing.T) {
 // The trusted handler takes calls without a signature, as the CLI makes them over the admin socket.
 func TestTrusted(t *testing.T) {
 	a := newAPI(t, func(o *openapi.Options) { o.Trusted = true; o.Keys = nil })
-	got := a.do(httptest.NewRequest("POST", "/", strings.NewReader(encode(map[string]string{
+	got := a.do(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(encode(map[string]string{
 		"Action": "AsyncRRpc", "ProductKey": testProduct, "DeviceName": testVIN, "MessageContent": "AQI=", "ExtInfo": `{"commandType":130}`,
 	}))))
 	require.Equal(t, true, got.json["Success"], got.body)
