@@ -28,7 +28,7 @@ func (s *ActivationSignature) appendTo(dst []byte, key string) ([]byte, error) {
 	} else if s.Algorithm == signatureMarker {
 		return dst, &FieldError{Path: key + ".algorithm", Reason: "255 would be read as the marker"}
 	}
-	return s.Signature2025.appendTo(dst)
+	return s.appendBody(dst)
 }
 
 func (s *ActivationSignature) appendJSON(b []byte, w *jsonWriter, key string) []byte {

@@ -66,9 +66,9 @@ func (m *Message) appendJSON(b []byte, o JSONOptions) []byte {
 	if w.mask {
 		b = append(b, `,"masked":true`...)
 	}
-	if m.fault.code != "" {
-		w.at(m.fault.list, m.fault.index)
-		w.problem(m.fault.key, m.fault.code)
+	if m.pass.fault.code != "" {
+		w.at(m.pass.fault.list, m.pass.fault.index)
+		w.problem(m.pass.fault.key, m.pass.fault.code)
 	}
 	if len(w.found) > 0 {
 		b = w.appendProblems(b)

@@ -23,7 +23,7 @@ type Message struct {
 	// item or the end of the layout, or the whole unit when it is encrypted or the command unknown.
 	Rest []byte
 
-	fault  fault // why there is a Rest, as far as Decode saw
+	pass   decoding // the last pass of Decode, with the fault that it met
 	bodies bodies
 	json   jsonWriter
 }
@@ -111,7 +111,7 @@ func (m *Message) appendUnit(dst []byte) ([]byte, error) {
 
 // Clone returns a deep copy of m that shares no memory with it or with the frame it came from.
 func (m *Message) Clone() *Message {
-	c := &Message{Header: m.Header, Missing: m.Missing, Rest: slices.Clone(m.Rest), fault: m.fault}
+	c := &Message{Header: m.Header, Missing: m.Missing, Rest: slices.Clone(m.Rest), pass: m.pass}
 	if m.Body != nil {
 		c.Body = m.Body.clone()
 	}

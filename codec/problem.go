@@ -48,17 +48,17 @@ func (p Problem) String() string {
 // ok is false when there was none. Unlike [Message.Problems] it does not look at values, and costs
 // nothing when all is well.
 func (m *Message) Fault() (p Problem, ok bool) {
-	if m.fault.code == "" {
+	if m.pass.fault.code == "" {
 		return Problem{}, false
 	}
-	path := m.fault.list
+	path := m.pass.fault.list
 	if path != "" {
-		path += "[" + strconv.Itoa(m.fault.index) + "]"
+		path += "[" + strconv.Itoa(m.pass.fault.index) + "]"
 	}
-	if path != "" && m.fault.key != "" {
+	if path != "" && m.pass.fault.key != "" {
 		path += "."
 	}
-	return Problem{Path: path + m.fault.key, Code: m.fault.code}, true
+	return Problem{Path: path + m.pass.fault.key, Code: m.pass.fault.code}, true
 }
 
 // Problems returns everything odd about the message in wire order, at most [MaxProblems] and a last
@@ -88,6 +88,9 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string { return "codec: " + e.Path + ": " + e.Reason }
+
+// errOtherEdition is the error of an item in a frame of the edition that does not have it.
+var errOtherEdition error = &FieldError{Reason: "an item of the other edition"}
 
 // inList puts the path of an error of a list's entry before it: list[i].path.
 func inList(err error, list string, i int) error {

@@ -25,12 +25,11 @@ type Item interface {
 	// ItemType returns the type byte (2016 table 8, 2025 table 9).
 	ItemType() uint8
 
-	decode(b []byte, d *decoding) (n int)
-	appendTo(dst []byte) ([]byte, error)
+	// appendTo appends the item, type byte included, to a data unit of edition e.
+	appendTo(dst []byte, e Edition) ([]byte, error)
 	appendJSON(b []byte, w *jsonWriter) []byte
 	parseJSON(o *object)
 	clone() Item
-	inEdition(e Edition) bool
 }
 
 // decode reads the items one after the other. There is no count and, but for custom data, no
@@ -50,18 +49,17 @@ func (u *Realtime) decode(b []byte, d *decoding) (n, keys int) {
 	}
 	for len(b) > 0 {
 		var item Item
+		var k int
 		if d.edition == Edition2025 {
-			item = u.items2025.next(b[0])
+			item, k = u.items2025.decode(b[0], b[1:], d)
 		} else {
-			item = u.items2016.next(b[0])
+			item, k = u.items2016.decode(b[0], b[1:], d)
 		}
-		if item == nil {
-			d.fault = fault{code: CodeUnknownItem, list: "info", index: len(info)}
-			break
-		}
-		k := item.decode(b[1:], d)
-		if k < 0 {
+		if item == nil || k < 0 {
 			d.fault = fault{code: CodeTruncated, list: "info", index: len(info)}
+			if item == nil {
+				d.fault.code = CodeUnknownItem
+			}
 			break
 		}
 		info = append(info, item)
@@ -85,10 +83,7 @@ func (u *Realtime) appendUnit(dst []byte, e Edition, keys int) ([]byte, error) {
 	}
 	var err error
 	for i, item := range u.Info {
-		if !item.inEdition(e) {
-			return dst, inList(&FieldError{Reason: "an item of the other edition"}, "info", i)
-		}
-		if dst, err = item.appendTo(append(dst, item.ItemType())); err != nil {
+		if dst, err = item.appendTo(dst, e); err != nil {
 			return dst, inList(err, "info", i)
 		}
 	}

@@ -108,42 +108,35 @@ func (m *Message) decodeAnswer(body Body, unit []byte) {
 
 // keep leaves the unit undecoded.
 func (m *Message) keep(unit []byte, why fault) {
-	m.Body, m.Missing, m.Rest, m.fault = nil, 0, unit, why
+	m.Body, m.Missing, m.Rest, m.pass.fault = nil, 0, unit, why
 }
 
 // decodeAs reads the unit by the layout of body and reports whether it fits exactly. A count that
 // holds a mark is followed by no entries; when the unit then does not end where it should, once
 // more with one placeholder entry for each mark, as one real fleet sends.
 func (m *Message) decodeAs(body Body, unit []byte) (exact bool) {
-	d := decoding{edition: m.Edition}
-	if m.decodeOnce(body, unit, &d) || !d.marked {
-		return m.fault == fault{}
+	if m.decodeOnce(body, unit, 0) || !m.pass.marked {
+		return m.pass.fault.code == ""
 	}
-	d = decoding{edition: m.Edition, entries: 1}
-	if m.decodeOnce(body, unit, &d) {
-		return true
-	}
-	d = decoding{edition: m.Edition}
-	return m.decodeOnce(body, unit, &d)
+	return m.decodeOnce(body, unit, 1) || m.decodeOnce(body, unit, 0)
 }
 
-// decodeOnce is one pass of decodeAs.
-func (m *Message) decodeOnce(body Body, unit []byte, d *decoding) (exact bool) {
-	n, keys := body.decode(unit, d)
-	m.Body, m.Rest, m.fault = body, unit[n:], d.fault
-	m.Missing = body.keyCount() - keys
-	if m.fault.code == "" {
-		switch {
-		case m.Missing > 0:
-			m.fault = fault{code: CodeTruncated, key: body.keyAt(keys)}
-		case len(m.Rest) > 0:
-			m.fault = fault{code: CodeTrailing, key: "rest"}
-		}
+// decodeOnce is one pass of decodeAs, with the entries to read behind a count that holds a mark.
+func (m *Message) decodeOnce(body Body, unit []byte, entries int) (exact bool) {
+	m.pass = decoding{edition: m.Edition, entries: entries}
+	n, keys := body.decode(unit, &m.pass)
+	m.Body, m.Missing, m.Rest = body, body.keyCount()-keys, unit[n:]
+	switch why := &m.pass.fault; {
+	case why.code != "":
+	case m.Missing > 0:
+		*why = fault{code: CodeTruncated, key: body.keyAt(keys)}
+	case len(m.Rest) > 0:
+		*why = fault{code: CodeTrailing, key: "rest"}
 	}
 	if keys == 0 {
 		m.Body, m.Missing = nil, 0
 	}
-	return m.fault == fault{}
+	return m.pass.fault.code == ""
 }
 
 // ensureCanonical is the safety net under the decoder: a unit that the decoded form does not give

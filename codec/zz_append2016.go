@@ -62,8 +62,12 @@ func (u *PlatformLogin) appendUnit(dst []byte, _ Edition, keys int) ([]byte, err
 	return dst, nil
 }
 
-func (v *Vehicle2016) appendTo(dst []byte) ([]byte, error) {
+func (v *Vehicle2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x01,
 		v.VehicleState,
 		v.ChargeState,
 		v.RunMode,
@@ -81,8 +85,14 @@ func (v *Vehicle2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *DriveMotors2016) appendTo(dst []byte) ([]byte, error) {
+func (v *DriveMotors2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x02,
+	)
 	if dst, err = appendCount8(dst, v.MotorsCount, len(v.Motors), "motors"); err != nil {
 		return dst, err
 	}
@@ -106,9 +116,13 @@ func (v *DriveMotor2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *FuelCell2016) appendTo(dst []byte) ([]byte, error) {
+func (v *FuelCell2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	var err error
 	dst = append(dst,
+		0x03,
 		byte(v.Voltage>>8), byte(v.Voltage),
 		byte(v.Current>>8), byte(v.Current),
 		byte(v.FuelConsumption>>8), byte(v.FuelConsumption),
@@ -129,8 +143,12 @@ func (v *FuelCell2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Engine2016) appendTo(dst []byte) ([]byte, error) {
+func (v *Engine2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x04,
 		v.State,
 		byte(v.CrankshaftSpeed>>8), byte(v.CrankshaftSpeed),
 		byte(v.FuelConsumption>>8), byte(v.FuelConsumption),
@@ -138,8 +156,12 @@ func (v *Engine2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Position2016) appendTo(dst []byte) ([]byte, error) {
+func (v *Position2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x05,
 		v.Status,
 		byte(v.Longitude>>24), byte(v.Longitude>>16), byte(v.Longitude>>8), byte(v.Longitude),
 		byte(v.Latitude>>24), byte(v.Latitude>>16), byte(v.Latitude>>8), byte(v.Latitude),
@@ -147,8 +169,12 @@ func (v *Position2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Extremes2016) appendTo(dst []byte) ([]byte, error) {
+func (v *Extremes2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x06,
 		v.MaxVoltageSubsystem,
 		v.MaxVoltageCell,
 		byte(v.MaxCellVoltage>>8), byte(v.MaxCellVoltage),
@@ -165,9 +191,13 @@ func (v *Extremes2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Alarms2016) appendTo(dst []byte) ([]byte, error) {
+func (v *Alarms2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	var err error
 	dst = append(dst,
+		0x07,
 		v.HighestLevel,
 		byte(v.Flags>>24), byte(v.Flags>>16), byte(v.Flags>>8), byte(v.Flags),
 	)
@@ -190,8 +220,14 @@ func (v *Alarms2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *StorageVoltages2016) appendTo(dst []byte) ([]byte, error) {
+func (v *StorageVoltages2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x08,
+	)
 	if dst, err = appendCount8(dst, v.SubsystemsCount, len(v.Subsystems), "subsystems"); err != nil {
 		return dst, err
 	}
@@ -219,8 +255,14 @@ func (v *StorageVoltage2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *StorageTemperatures2016) appendTo(dst []byte) ([]byte, error) {
+func (v *StorageTemperatures2016) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2016 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x09,
+	)
 	if dst, err = appendCount8(dst, v.SubsystemsCount, len(v.Subsystems), "subsystems"); err != nil {
 		return dst, err
 	}
@@ -244,8 +286,11 @@ func (v *StorageTemperature2016) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Custom) appendTo(dst []byte) ([]byte, error) {
+func (v *Custom) appendTo(dst []byte, e Edition) ([]byte, error) {
 	var err error
+	dst = append(dst,
+		v.ID,
+	)
 	if dst, err = appendBytes16(dst, v.Data, "data"); err != nil {
 		return dst, err
 	}

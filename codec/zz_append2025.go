@@ -90,8 +90,12 @@ func (u *KeyExchange) appendUnit(dst []byte, _ Edition, keys int) ([]byte, error
 	return dst, nil
 }
 
-func (v *Vehicle2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Vehicle2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x01,
 		v.VehicleState,
 		v.ChargeState,
 		v.RunMode,
@@ -107,8 +111,14 @@ func (v *Vehicle2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *DriveMotors2025) appendTo(dst []byte) ([]byte, error) {
+func (v *DriveMotors2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x02,
+	)
 	if dst, err = appendCount8(dst, v.MotorsCount, len(v.Motors), "motors"); err != nil {
 		return dst, err
 	}
@@ -130,8 +140,12 @@ func (v *DriveMotor2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *FuelCell2025) appendTo(dst []byte) ([]byte, error) {
+func (v *FuelCell2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x03,
 		byte(v.HydrogenMaxTemperature>>8), byte(v.HydrogenMaxTemperature),
 		v.HydrogenMaxTemperatureProbe,
 		byte(v.HydrogenMaxConcentration>>8), byte(v.HydrogenMaxConcentration),
@@ -145,15 +159,23 @@ func (v *FuelCell2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Engine2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Engine2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x04,
 		byte(v.CrankshaftSpeed>>8), byte(v.CrankshaftSpeed),
 	)
 	return dst, nil
 }
 
-func (v *Position2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Position2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x05,
 		v.Status,
 		v.CoordinateSystem,
 		byte(v.Longitude>>24), byte(v.Longitude>>16), byte(v.Longitude>>8), byte(v.Longitude),
@@ -162,9 +184,13 @@ func (v *Position2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Alarms2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Alarms2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
 	dst = append(dst,
+		0x06,
 		v.HighestLevel,
 		byte(v.Flags>>24), byte(v.Flags>>16), byte(v.Flags>>8), byte(v.Flags),
 	)
@@ -201,8 +227,14 @@ func (v *AlarmLevel2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *CellVoltages2025) appendTo(dst []byte) ([]byte, error) {
+func (v *CellVoltages2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x07,
+	)
 	if dst, err = appendCount8(dst, v.PacksCount, len(v.Packs), "packs"); err != nil {
 		return dst, err
 	}
@@ -228,8 +260,14 @@ func (v *PackVoltage2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *PackTemperatures2025) appendTo(dst []byte) ([]byte, error) {
+func (v *PackTemperatures2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x08,
+	)
 	if dst, err = appendCount8(dst, v.PacksCount, len(v.Packs), "packs"); err != nil {
 		return dst, err
 	}
@@ -253,8 +291,14 @@ func (v *PackTemperature2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *FuelCellStacks2025) appendTo(dst []byte) ([]byte, error) {
+func (v *FuelCellStacks2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
+	dst = append(dst,
+		0x30,
+	)
 	if dst, err = appendCount8(dst, v.StacksCount, len(v.Stacks), "stacks"); err != nil {
 		return dst, err
 	}
@@ -283,9 +327,13 @@ func (v *FuelCellStack2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Supercapacitor2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Supercapacitor2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	var err error
 	dst = append(dst,
+		0x31,
 		v.Number,
 		byte(v.Voltage>>8), byte(v.Voltage),
 		byte(v.Current>>8), byte(v.Current),
@@ -301,8 +349,12 @@ func (v *Supercapacitor2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *SupercapacitorExtremes2025) appendTo(dst []byte) ([]byte, error) {
+func (v *SupercapacitorExtremes2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
 	dst = append(dst,
+		0x32,
 		v.MaxVoltageSystem,
 		byte(v.MaxVoltageCell>>8), byte(v.MaxVoltageCell),
 		byte(v.MaxCellVoltage>>8), byte(v.MaxCellVoltage),
@@ -319,7 +371,15 @@ func (v *SupercapacitorExtremes2025) appendTo(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-func (v *Signature2025) appendTo(dst []byte) ([]byte, error) {
+func (v *Signature2025) appendTo(dst []byte, e Edition) ([]byte, error) {
+	if e != Edition2025 {
+		return dst, errOtherEdition
+	}
+	return v.appendBody(append(dst, 0xFF))
+}
+
+// appendBody appends the item without its type byte.
+func (v *Signature2025) appendBody(dst []byte) ([]byte, error) {
 	var err error
 	dst = append(dst,
 		v.Algorithm,

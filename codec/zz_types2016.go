@@ -523,52 +523,32 @@ func (v *Custom) clone() Item {
 // ItemType returns the type byte, 0x01.
 func (v *Vehicle2016) ItemType() uint8 { return 0x01 }
 
-func (v *Vehicle2016) inEdition(e Edition) bool { return e == Edition2016 }
-
 // ItemType returns the type byte, 0x02.
 func (v *DriveMotors2016) ItemType() uint8 { return 0x02 }
-
-func (v *DriveMotors2016) inEdition(e Edition) bool { return e == Edition2016 }
 
 // ItemType returns the type byte, 0x03.
 func (v *FuelCell2016) ItemType() uint8 { return 0x03 }
 
-func (v *FuelCell2016) inEdition(e Edition) bool { return e == Edition2016 }
-
 // ItemType returns the type byte, 0x04.
 func (v *Engine2016) ItemType() uint8 { return 0x04 }
-
-func (v *Engine2016) inEdition(e Edition) bool { return e == Edition2016 }
 
 // ItemType returns the type byte, 0x05.
 func (v *Position2016) ItemType() uint8 { return 0x05 }
 
-func (v *Position2016) inEdition(e Edition) bool { return e == Edition2016 }
-
 // ItemType returns the type byte, 0x06.
 func (v *Extremes2016) ItemType() uint8 { return 0x06 }
-
-func (v *Extremes2016) inEdition(e Edition) bool { return e == Edition2016 }
 
 // ItemType returns the type byte, 0x07.
 func (v *Alarms2016) ItemType() uint8 { return 0x07 }
 
-func (v *Alarms2016) inEdition(e Edition) bool { return e == Edition2016 }
-
 // ItemType returns the type byte, 0x08.
 func (v *StorageVoltages2016) ItemType() uint8 { return 0x08 }
-
-func (v *StorageVoltages2016) inEdition(e Edition) bool { return e == Edition2016 }
 
 // ItemType returns the type byte, 0x09.
 func (v *StorageTemperatures2016) ItemType() uint8 { return 0x09 }
 
-func (v *StorageTemperatures2016) inEdition(e Edition) bool { return e == Edition2016 }
-
 // ItemType returns the type byte, 0x80–0xFE.
 func (v *Custom) ItemType() uint8 { return v.ID }
-
-func (v *Custom) inEdition(Edition) bool { return true }
 
 // items2016 keeps the items of a data unit between two calls of Decode.
 type items2016 struct {
@@ -597,34 +577,44 @@ func (p *items2016) reset() {
 	p.custom.reset()
 }
 
-// next returns an item to decode, nil for a type without a table.
-func (p *items2016) next(id uint8) Item {
+// decode reads an item of type id from b, which begins behind the type byte. n is the number of
+// bytes read, -1 when there are too few; the item is nil for a type without a table.
+func (p *items2016) decode(id uint8, b []byte, d *decoding) (item Item, n int) {
 	switch id {
 	case 0x01:
-		return p.vehicle.next()
+		v := p.vehicle.next()
+		return v, v.decode(b, d)
 	case 0x02:
-		return p.driveMotors.next()
+		v := p.driveMotors.next()
+		return v, v.decode(b, d)
 	case 0x03:
-		return p.fuelCell.next()
+		v := p.fuelCell.next()
+		return v, v.decode(b, d)
 	case 0x04:
-		return p.engine.next()
+		v := p.engine.next()
+		return v, v.decode(b, d)
 	case 0x05:
-		return p.position.next()
+		v := p.position.next()
+		return v, v.decode(b, d)
 	case 0x06:
-		return p.extremes.next()
+		v := p.extremes.next()
+		return v, v.decode(b, d)
 	case 0x07:
-		return p.alarms.next()
+		v := p.alarms.next()
+		return v, v.decode(b, d)
 	case 0x08:
-		return p.storageVoltages.next()
+		v := p.storageVoltages.next()
+		return v, v.decode(b, d)
 	case 0x09:
-		return p.storageTemperatures.next()
+		v := p.storageTemperatures.next()
+		return v, v.decode(b, d)
 	}
 	if id >= 0x80 && id <= 0xFE {
 		v := p.custom.next()
 		v.ID = id
-		return v
+		return v, v.decode(b, d)
 	}
-	return nil
+	return nil, 0
 }
 
 // newItem2016 returns an empty item by its JSON type, nil when there is none.

@@ -630,62 +630,38 @@ func (v *Signature2025) clone() Item { return v.copy() }
 // ItemType returns the type byte, 0x01.
 func (v *Vehicle2025) ItemType() uint8 { return 0x01 }
 
-func (v *Vehicle2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0x02.
 func (v *DriveMotors2025) ItemType() uint8 { return 0x02 }
-
-func (v *DriveMotors2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // ItemType returns the type byte, 0x03.
 func (v *FuelCell2025) ItemType() uint8 { return 0x03 }
 
-func (v *FuelCell2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0x04.
 func (v *Engine2025) ItemType() uint8 { return 0x04 }
-
-func (v *Engine2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // ItemType returns the type byte, 0x05.
 func (v *Position2025) ItemType() uint8 { return 0x05 }
 
-func (v *Position2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0x06.
 func (v *Alarms2025) ItemType() uint8 { return 0x06 }
-
-func (v *Alarms2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // ItemType returns the type byte, 0x07.
 func (v *CellVoltages2025) ItemType() uint8 { return 0x07 }
 
-func (v *CellVoltages2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0x08.
 func (v *PackTemperatures2025) ItemType() uint8 { return 0x08 }
-
-func (v *PackTemperatures2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // ItemType returns the type byte, 0x30.
 func (v *FuelCellStacks2025) ItemType() uint8 { return 0x30 }
 
-func (v *FuelCellStacks2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0x31.
 func (v *Supercapacitor2025) ItemType() uint8 { return 0x31 }
-
-func (v *Supercapacitor2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // ItemType returns the type byte, 0x32.
 func (v *SupercapacitorExtremes2025) ItemType() uint8 { return 0x32 }
 
-func (v *SupercapacitorExtremes2025) inEdition(e Edition) bool { return e == Edition2025 }
-
 // ItemType returns the type byte, 0xFF.
 func (v *Signature2025) ItemType() uint8 { return 0xFF }
-
-func (v *Signature2025) inEdition(e Edition) bool { return e == Edition2025 }
 
 // items2025 keeps the items of a data unit between two calls of Decode.
 type items2025 struct {
@@ -720,40 +696,53 @@ func (p *items2025) reset() {
 	p.signature.reset()
 }
 
-// next returns an item to decode, nil for a type without a table.
-func (p *items2025) next(id uint8) Item {
+// decode reads an item of type id from b, which begins behind the type byte. n is the number of
+// bytes read, -1 when there are too few; the item is nil for a type without a table.
+func (p *items2025) decode(id uint8, b []byte, d *decoding) (item Item, n int) {
 	switch id {
 	case 0x01:
-		return p.vehicle.next()
+		v := p.vehicle.next()
+		return v, v.decode(b, d)
 	case 0x02:
-		return p.driveMotors.next()
+		v := p.driveMotors.next()
+		return v, v.decode(b, d)
 	case 0x03:
-		return p.fuelCell.next()
+		v := p.fuelCell.next()
+		return v, v.decode(b, d)
 	case 0x04:
-		return p.engine.next()
+		v := p.engine.next()
+		return v, v.decode(b, d)
 	case 0x05:
-		return p.position.next()
+		v := p.position.next()
+		return v, v.decode(b, d)
 	case 0x06:
-		return p.alarms.next()
+		v := p.alarms.next()
+		return v, v.decode(b, d)
 	case 0x07:
-		return p.cellVoltages.next()
+		v := p.cellVoltages.next()
+		return v, v.decode(b, d)
 	case 0x08:
-		return p.packTemperatures.next()
+		v := p.packTemperatures.next()
+		return v, v.decode(b, d)
 	case 0x30:
-		return p.fuelCellStacks.next()
+		v := p.fuelCellStacks.next()
+		return v, v.decode(b, d)
 	case 0x31:
-		return p.supercapacitor.next()
+		v := p.supercapacitor.next()
+		return v, v.decode(b, d)
 	case 0x32:
-		return p.supercapacitorExtremes.next()
+		v := p.supercapacitorExtremes.next()
+		return v, v.decode(b, d)
 	case 0xFF:
-		return p.signature.next()
+		v := p.signature.next()
+		return v, v.decode(b, d)
 	}
 	if id >= 0x80 && id <= 0xFE {
 		v := p.custom.next()
 		v.ID = id
-		return v
+		return v, v.decode(b, d)
 	}
-	return nil
+	return nil, 0
 }
 
 // newItem2025 returns an empty item by its JSON type, nil when there is none.

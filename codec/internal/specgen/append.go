@@ -34,54 +34,84 @@ func wireBytes(v string, f *field) []string {
 }
 
 func writeAppend(o *out, r *record) {
-	runs := r.runs()
-	o.p("func (v *%s) appendTo(dst []byte) ([]byte, error) {", r.Go)
-	for _, run := range runs {
-		if run.list != nil {
+	first := ""
+	switch {
+	case r.kind == kindEntry:
+		o.p("func (v *%s) appendTo(dst []byte) ([]byte, error) {", r.Go)
+	case r.Embed:
+		o.p("func (v *%s) appendTo(dst []byte, e Edition) ([]byte, error) {", r.Go)
+		writeEditionCheck(o, r)
+		o.p("return v.appendBody(append(dst, 0x%02X))\n}\n", r.ID[0])
+		o.p("// appendBody appends the item without its type byte.")
+		o.p("func (v *%s) appendBody(dst []byte) ([]byte, error) {", r.Go)
+	default:
+		o.p("func (v *%s) appendTo(dst []byte, e Edition) ([]byte, error) {", r.Go)
+		writeEditionCheck(o, r)
+		first = "v.ID"
+		if !r.ranged() {
+			first = fmt.Sprintf("0x%02X", r.ID[0])
+		}
+	}
+	stretches := r.runs()
+	for _, s := range stretches {
+		if s.list != nil {
 			o.p("var err error")
 			break
 		}
 	}
-	for _, run := range runs {
+	for _, s := range stretches {
 		var parts []string
-		for _, f := range run.fields {
+		if first != "" {
+			parts, first = append(parts, first), ""
+		}
+		for _, f := range s.fields {
 			parts = append(parts, strings.Join(wireBytes("v", f), ", "))
 		}
 		if len(parts) > 0 {
 			o.p("dst = append(dst,\n%s,\n)", strings.Join(parts, ",\n"))
 		}
-		f := run.list
-		if f == nil {
-			continue
+		if s.list != nil {
+			writeListAppend(o, s.list)
 		}
-		if f.Wire == "hex" {
-			o.p("if dst, err = appendBytes16(dst, v.%s, %q); err != nil {\nreturn dst, err\n}", f.Go, f.Key)
-			continue
-		}
-		fn := "appendCount8"
-		switch {
-		case f.Count.Always:
-			fn = "appendPlainCount8"
-		case f.Count.Wire == "u16":
-			fn = "appendCount16"
-		}
-		length := fmt.Sprintf("len(v.%s)", f.Go)
-		if f.Each != nil {
-			length = fmt.Sprintf("v.%s.Len()", f.Go)
-		}
-		o.p("if dst, err = %s(dst, v.%sCount, %s, %q); err != nil {\nreturn dst, err\n}", fn, f.Go, length, f.Key)
-		if f.Each != nil {
-			o.p("dst = append(dst, v.%s...)", f.Go)
-			continue
-		}
-		o.p("for i := range v.%s {", f.Go)
-		if f.entry.size() > 0 {
-			o.p("dst, _ = v.%s[i].appendTo(dst)\n}", f.Go)
-			continue
-		}
-		o.p("if dst, err = v.%s[i].appendTo(dst); err != nil {\nreturn dst, inList(err, %q, i)\n}\n}", f.Go, f.Key)
 	}
 	o.p("return dst, nil\n}\n")
+}
+
+// writeEditionCheck refuses an item under the start mark of the other edition.
+func writeEditionCheck(o *out, r *record) {
+	if !r.both {
+		o.p("if e != Edition%d {\nreturn dst, errOtherEdition\n}", r.edition)
+	}
+}
+
+// writeListAppend writes a list with its count, or bytes with their length.
+func writeListAppend(o *out, f *field) {
+	if f.Wire == "hex" {
+		o.p("if dst, err = appendBytes16(dst, v.%s, %q); err != nil {\nreturn dst, err\n}", f.Go, f.Key)
+		return
+	}
+	fn := "appendCount8"
+	switch {
+	case f.Count.Always:
+		fn = "appendPlainCount8"
+	case f.Count.Wire == "u16":
+		fn = "appendCount16"
+	}
+	length := fmt.Sprintf("len(v.%s)", f.Go)
+	if f.Each != nil {
+		length = fmt.Sprintf("v.%s.Len()", f.Go)
+	}
+	o.p("if dst, err = %s(dst, v.%sCount, %s, %q); err != nil {\nreturn dst, err\n}", fn, f.Go, length, f.Key)
+	if f.Each != nil {
+		o.p("dst = append(dst, v.%s...)", f.Go)
+		return
+	}
+	o.p("for i := range v.%s {", f.Go)
+	if f.entry.size() > 0 {
+		o.p("dst, _ = v.%s[i].appendTo(dst)\n}", f.Go)
+		return
+	}
+	o.p("if dst, err = v.%s[i].appendTo(dst); err != nil {\nreturn dst, inList(err, %q, i)\n}\n}", f.Go, f.Key)
 }
 
 func writeUnitAppend(o *out, r *record) {

@@ -173,11 +173,6 @@ func writeItems(o *out, t *table) {
 		} else {
 			o.p("func (v *%s) ItemType() uint8 { return 0x%02X }\n", r.Go, r.ID[0])
 		}
-		if r.both {
-			o.p("func (v *%s) inEdition(Edition) bool { return true }\n", r.Go)
-		} else {
-			o.p("func (v *%s) inEdition(e Edition) bool { return e == Edition%d }\n", r.Go, e)
-		}
 	}
 	items := t.items()
 	o.p("// items%d keeps the items of a data unit between two calls of Decode.", e)
@@ -191,22 +186,23 @@ func writeItems(o *out, t *table) {
 		o.p("p.%s.reset()", r.poolName())
 	}
 	o.p("}\n")
-	o.p("// next returns an item to decode, nil for a type without a table.")
-	o.p("func (p *items%d) next(id uint8) Item {", e)
+	o.p("// decode reads an item of type id from b, which begins behind the type byte. n is the number of")
+	o.p("// bytes read, -1 when there are too few; the item is nil for a type without a table.")
+	o.p("func (p *items%d) decode(id uint8, b []byte, d *decoding) (item Item, n int) {", e)
 	o.p("switch id {")
 	for _, r := range items {
 		if !r.ranged() {
-			o.p("case 0x%02X:\nreturn p.%s.next()", r.ID[0], r.poolName())
+			o.p("case 0x%02X:\nv := p.%s.next()\nreturn v, v.decode(b, d)", r.ID[0], r.poolName())
 		}
 	}
 	o.p("}")
 	for _, r := range items {
 		if r.ranged() {
 			o.p("if id >= 0x%02X && id <= 0x%02X {", r.ID[0], r.ID[1])
-			o.p("v := p.%s.next()\nv.ID = id\nreturn v\n}", r.poolName())
+			o.p("v := p.%s.next()\nv.ID = id\nreturn v, v.decode(b, d)\n}", r.poolName())
 		}
 	}
-	o.p("return nil\n}\n")
+	o.p("return nil, 0\n}\n")
 	o.p("// newItem%d returns an empty item by its JSON type, nil when there is none.", e)
 	o.p("func newItem%d(name string) Item {\nswitch name {", e)
 	for _, r := range items {
