@@ -5,61 +5,63 @@ import (
 	"encoding/hex"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// readText returns GB 18030 bytes as text; ok says that the text gives the same bytes again and
-// has no control characters.
-func readText(b []byte) (text string, ok bool) {
+// readText returns GB 18030 bytes as text. exact says that the text gives the same bytes again and
+// has no control characters; printable, that it can at least be shown.
+func readText(b []byte) (text string, printable, exact bool) {
 	t, err := simplifiedchinese.GB18030.NewDecoder().Bytes(b)
 	if err != nil {
-		return "", false
+		return "", false, false
+	}
+	text = string(t)
+	if strings.IndexFunc(text, unicode.IsControl) >= 0 {
+		return text, false, false
 	}
 	back, err := simplifiedchinese.GB18030.NewEncoder().Bytes(t)
-	if err != nil || !bytes.Equal(back, b) {
-		return string(t), false
-	}
-	return string(t), strings.IndexFunc(string(t), unicode.IsControl) < 0
+	exact = err == nil && bytes.Equal(back, b)
+	return text, exact || !strings.ContainsRune(text, utf8.RuneError), exact
 }
 
-// fixedText reads a fixed-width string: trailing 0x00 and spaces are not part of it. ok says that
-// text plus padding gives the same bytes again.
-func fixedText(b []byte, padding byte) (text string, ok bool) {
+// fixedString puts a fixed-width string into o. Trailing 0x00 and spaces are not part of the text.
+// When text and padding do not give the same bytes again all bytes stand beside it in hex.
+func fixedString(o object, key string, b []byte, padding byte) {
 	n := len(b)
 	for n > 0 && (b[n-1] == 0 || b[n-1] == ' ') {
 		n--
 	}
-	text, ok = readText(b[:n])
+	text, printable, exact := readText(b[:n])
 	for _, p := range b[n:] {
-		ok = ok && p == padding
+		exact = exact && p == padding
 	}
-	return text, ok
-}
-
-// fixedString puts a fixed-width string into o: the text, and all bytes in hex beside it when the
-// text does not tell them. The text beside a hex form is a convenience and left out here.
-func fixedString(o object, key string, b []byte, padding byte) {
-	if text, ok := fixedText(b, padding); ok {
+	if printable {
 		o[key] = text
-		return
 	}
-	o[key+"Hex"] = hex.EncodeToString(b)
+	if !exact {
+		o[key+"Hex"] = hex.EncodeToString(b)
+	}
 }
 
 // variableString is fixedString without any trimming.
 func variableString(o object, key string, b []byte) {
-	if text, ok := readText(b); ok {
+	text, printable, exact := readText(b)
+	if printable {
 		o[key] = text
-		return
 	}
-	o[key+"Hex"] = hex.EncodeToString(b)
+	if !exact {
+		o[key+"Hex"] = hex.EncodeToString(b)
+	}
 }
 
 // arrayString is a fixed-width string as an entry of an array.
 func arrayString(b []byte) any {
-	if text, ok := fixedText(b, 0); ok {
-		return text
+	o := object{}
+	fixedString(o, "text", b, 0)
+	if _, ok := o["textHex"]; ok {
+		return object{"hex": o["textHex"]}
 	}
-	return object{"hex": hex.EncodeToString(b)}
+	return o["text"]
 }

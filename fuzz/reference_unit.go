@@ -42,6 +42,7 @@ func bytesWithLength(key string) step {
 func login2016(c *cursor, o object) int {
 	end := steps(c, o, raw("serial", 2), text("iccid", 20, 0))
 	if c.short || len(c.b)-c.pos < 2 {
+		c.short = true
 		return end
 	}
 	announced := uint64(c.b[c.pos])
