@@ -53,7 +53,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "%s: %s\nSee: %s --help\n", usage.command, usage.problem, usage.command)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "tboxgate: %v\n", err)
+		for line := range strings.Lines(err.Error()) { // of joined errors
+			fmt.Fprintf(stderr, "tboxgate: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 		return exitError
 	}
 }
@@ -76,6 +78,12 @@ func (p *program) app() *cli.App {
 			p.serveCommand(),
 			p.decodeCommand(),
 			p.encodeCommand(),
+			p.simulateCommand(),
+			p.sendCommand(),
+			p.sessionsCommand(),
+			p.vehiclesCommand(),
+			p.platformsCommand(),
+			p.keysCommand(),
 			p.configCommand(),
 			p.completionCommand(),
 		},

@@ -27,7 +27,7 @@ func (p *program) decodeCommand() *cli.Command {
 			"A bad frame is printed as {\"error\":…,\"offset\":…,\"hex\":…}, and the exit status is 1 at the end.\n" +
 			"Passwords and keys are shown.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "pretty", Usage: "indent the JSON"},
+			&cli.BoolFlag{Name: "pretty", Usage: "indent the JSON", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 0, anyNumber)
@@ -133,7 +133,11 @@ func (d *decoder) binary(src io.Reader) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &bad):
-			if err := d.problem(bad.Kind.Error(), bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
+			text := bad.Kind.Error()
+			if errors.Is(bad, codec.ErrShort) {
+				text += fmt.Sprintf(": %d bytes of %d", bad.Have, bad.Want)
+			}
+			if err := d.problem(text, bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
 				return err
 			}
 		default:

@@ -22,7 +22,7 @@ func (p *program) encodeCommand() *cli.Command {
 		Description: "The inverse of decode. Objects come from files, or from standard input (- or no argument), usually one a\n" +
 			"line. What cannot be encoded is reported on standard error, and the exit status is 1 at the end.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "binary", Usage: "write the frames' bytes instead of hex"},
+			&cli.BoolFlag{Name: "binary", Usage: "write the frames' bytes instead of hex", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 0, anyNumber)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -128,8 +127,16 @@ func keyError(err error) error {
 		openapi.ErrKeyStatic: admin.ErrConflict, openapi.ErrKeyFormat: admin.ErrInvalid,
 	} {
 		if errors.Is(err, from) {
-			return fmt.Errorf("%w (%w)", err, to)
+			return kindError{err, to}
 		}
 	}
 	return err
 }
+
+// kindError is an error that is also of another kind.
+type kindError struct {
+	error
+	kind error
+}
+
+func (e kindError) Unwrap() []error { return []error{e.error, e.kind} }

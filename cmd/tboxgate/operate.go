@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/admin"
+)
+
+// Flags of the commands that work on a gateway.
+const (
+	addrFlag  = "addr"
+	tokenFlag = "token"
+	jsonFlag  = "json"
+)
+
+// operatorFlags say which gateway is meant: that of a data directory, or a remote one.
+func operatorFlags(more ...cli.Flag) []cli.Flag {
+	return append(more,
+		configFileFlag(),
+		&cli.StringFlag{Name: "data-dir", Usage: "directory of the gateway [$TBOXGATE_DATA_DIR]", DefaultText: "./tboxgate-data"},
+		&cli.StringFlag{Name: addrFlag, Usage: "admin address of a gateway on another machine, HOST:PORT or a URL [$TBOXGATE_ADDR]"},
+		&cli.StringFlag{Name: tokenFlag, Usage: "its admin.token [$TBOXGATE_TOKEN]"},
+	)
+}
+
+func outputFlag() cli.Flag {
+	return &cli.BoolFlag{Name: jsonFlag, Usage: "print JSON, one object a line", DisableDefaultText: true}
+}
+
+func productFlag() cli.Flag {
+	return &cli.StringFlag{Name: "product-key", Usage: "product key [$TBOXGATE_PRODUCT_KEY]", DefaultText: "the gateway's first"}
+}
+
+// need says what a command can do without a running gateway.
+type need int
+
+const (
+	needGateway   need = iota // nothing
+	needDirectory             // it works on a data directory that is there
+	makeDirectory             // it may make the directory, to prepare a first start
+)
+
+// operator is a connection to a gateway or, without one, to its data directory.
+type operator struct {
+	*admin.Client
+	productKey string // of --product-key, the running gateway or the configuration
+	close      func() error
+}
+
+// operate connects, calls fn and closes.
+func (p *program) operate(c *cli.Context, n need, fn func(ctx context.Context, o *operator) error) (err error) {
+	o, err := p.connect(c, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, o.close()) }()
+	return fn(c.Context, o)
+}
+
+func (p *program) connect(c *cli.Context, n need) (*operator, error) {
+	addr, token := p.setting(c, addrFlag), p.setting(c, tokenFlag)
+	if addr != "" {
+		if token == "" {
+			return nil, usagef(c, "--addr needs --token")
+		}
+		return p.reach(c, admin.NewRemoteClient(addr, token), "")
+	}
+	cfg, err := p.config(c)
+	if err != nil {
+		return nil, firstOf(err)
+	}
+	if cfg.DataDir == "" {
+		return nil, usagef(c, "--data-dir is needed: serve --dev works on a temporary directory, which it prints")
+	}
+	o, err := p.reach(c, admin.NewClient(cfg.DataDir), cfg.Products[0].Key)
+	switch {
+	case !errors.Is(err, admin.ErrNoGateway):
+		return o, err
+	case n == needGateway:
+		return nil, fmt.Errorf("no gateway is running on data directory %s: start tboxgate serve there, or choose another with --data-dir", cfg.DataDir)
+	}
+	return p.openDirectory(c, cfg, n)
+}
+
+// reach asks a running gateway for its product.
+func (p *program) reach(c *cli.Context, client *admin.Client, productKey string) (*operator, error) {
+	status, err := client.Status(c.Context)
+	if err != nil {
+		client.Close()
+		return nil, err
+	}
+	o := &operator{Client: client, productKey: status.ProductKey, close: func() error { client.Close(); return nil }}
+	if key := p.setting(c, "product-key"); key != "" {
+		o.productKey = key
+	}
+	if o.productKey == "" {
+		o.productKey = productKey
+	}
+	return o, nil
+}
+
+// openDirectory does without a gateway, under the directory's lock.
+func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator, error) {
+	if _, err := os.Stat(cfg.DataDir); n == needDirectory && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no data directory %s: choose one with --data-dir", cfg.DataDir)
+	}
+	cfg.NATS.Listen = "" // nobody else is served meanwhile
+	log := newLogger(p.stderr, Log{Level: slog.LevelError.String(), Format: cfg.Log.Format})
+	s, err := lockState(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	closeAll := func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Context), cfg.Drain.Timeout)
+		defer cancel()
+		return errors.Join(s.close(ctx), s.unlock())
+	}
+	if err := s.open(c.Context, nil); err != nil {
+		return nil, errors.Join(err, closeAll())
+	}
+	api := admin.API{Vehicles: s.registry, Platforms: s.platforms, Keys: keyBackend{s.keys}}
+	o := &operator{Client: admin.NewLocalClient(api.Handler()), productKey: cfg.Products[0].Key, close: closeAll}
+	if key := p.setting(c, "product-key"); key != "" {
+		o.productKey = key
+	}
+	return o, nil
+}
+
+// setting is a flag that is no part of the configuration, or its variable.
+func (p *program) setting(c *cli.Context, flag string) string {
+	if v := c.String(flag); v != "" {
+		return v
+	}
+	v, _ := p.env(envName(flag))
+	return v
+}
+
+// vinArgument reads a VIN from the command line.
+func vinArgument(c *cli.Context, text string) (codec.VIN, error) {
+	vin, err := codec.ParseVIN(text)
+	if err != nil {
+		return vin, usagef(c, "%v", err)
+	}
+	return vin, nil
+}
+
+// column is one column of a list for people.
+type column[T any] struct {
+	name  string
+	width int // 0: the rest of the line
+	text  func(T) string
+}
+
+// printer writes a list as a table or as JSON lines. It writes line by line, because a list may be long.
+type printer[T any] struct {
+	w       io.Writer
+	json    bool
+	columns []column[T]
+	begun   bool
+}
+
+func (p *printer[T]) print(v T) error {
+	if p.json {
+		return printJSON(p.w, v)
+	}
+	var b strings.Builder
+	if !p.begun {
+		p.begun = true
+		p.row(&b, func(c column[T]) string { return c.name })
+	}
+	p.row(&b, func(c column[T]) string { return c.text(v) })
+	_, err := io.WriteString(p.w, b.String())
+	return err
+}
+
+func (p *printer[T]) row(b *strings.Builder, cell func(column[T]) string) {
+	var line strings.Builder
+	for _, c := range p.columns {
+		fmt.Fprintf(&line, "%-*s  ", c.width, printable(cell(c)))
+	}
+	b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+}
+
+// printable keeps what a peer sent from moving the cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7F && r < 0xA0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func printJSON(w io.Writer, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}

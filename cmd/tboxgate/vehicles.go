@@ -1,0 +1,280 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/session"
+)
+
+func (p *program) vehiclesCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "vehicles",
+		Usage: "vehicles that may log in",
+		Subcommands: []*cli.Command{{
+			Name:      "import",
+			Usage:     "register the VINs of files or of standard input",
+			ArgsUsage: "[FILE|-]...",
+			Description: "A file holds one VIN a line, or CSV with a header that has a column vin (or deviceName), or CSV without a\n" +
+				"header and the VIN first. Blank lines and lines that begin with # are passed over. Registering again changes nothing.",
+			Flags: operatorFlags(productFlag()),
+			Action: func(c *cli.Context) error {
+				args, err := arguments(c, 0, anyNumber)
+				if err != nil {
+					return err
+				}
+				if len(args) == 0 {
+					args = []string{"-"}
+				}
+				return p.operate(c, makeDirectory, func(ctx context.Context, o *operator) error {
+					im := &vehicleImport{p: p, o: o, show: isTerminal(p.stderr), count: map[session.RegisterStatus]int{}}
+					for _, a := range args {
+						if err := im.file(ctx, a); err != nil {
+							return errors.Join(err, im.report())
+						}
+					}
+					return im.report()
+				})
+			},
+		}, {
+			Name:  "list",
+			Usage: "list the registered vehicles",
+			Flags: operatorFlags(outputFlag(), &cli.StringFlag{Name: "product-key", Usage: "only those of one product", DefaultText: "all"}),
+			Action: func(c *cli.Context) error {
+				if _, err := arguments(c, 0, 0); err != nil {
+					return err
+				}
+				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
+					return p.listVehicles(ctx, o, c.String("product-key"), c.Bool(jsonFlag))
+				})
+			},
+		}, {
+			Name:        "delete",
+			Usage:       "let vehicles log in no more; those that are online are cut off",
+			ArgsUsage:   "VIN...",
+			Description: "Their records stay in the stream until they are too old.",
+			Flags:       operatorFlags(productFlag()),
+			Action: func(c *cli.Context) error {
+				args, err := arguments(c, 1, anyNumber)
+				if err != nil {
+					return err
+				}
+				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
+					return each(args, func(text string) error {
+						vin, err := vinArgument(c, text)
+						if err != nil {
+							return err
+						}
+						return o.DeleteVehicle(ctx, o.productKey, vin)
+					})
+				})
+			},
+		}},
+	}
+}
+
+// registered is what a table shows of a session.Device.
+type registered struct {
+	VIN           string    `json:"vin"`
+	VINHex        string    `json:"vinHex"`
+	ProductKey    string    `json:"productKey"`
+	RegisteredAt  time.Time `json:"registeredAt"`
+	LastOnlineAt  time.Time `json:"lastOnlineAt"`
+	LastOfflineAt time.Time `json:"lastOfflineAt"`
+	OfflineReason string    `json:"offlineReason"`
+	Disabled      bool      `json:"disabled"`
+}
+
+func (v registered) state() string {
+	switch {
+	case v.Disabled:
+		return "disabled"
+	case v.LastOnlineAt.IsZero():
+		return "never online"
+	case v.LastOnlineAt.After(v.LastOfflineAt):
+		return "online"
+	default:
+		return "offline: " + v.OfflineReason
+	}
+}
+
+func (p *program) listVehicles(ctx context.Context, o *operator, productKey string, asJSON bool) error {
+	table := printer[registered]{w: p.stdout, columns: []column[registered]{
+		{"VIN", 17, func(v registered) string {
+			if v.VIN == "" {
+				return v.VINHex
+			}
+			return v.VIN
+		}},
+		{"PRODUCT", 12, func(v registered) string { return v.ProductKey }},
+		{"REGISTERED", 20, func(v registered) string { return shortTime(v.RegisteredAt) }},
+		{"LAST ONLINE", 20, func(v registered) string { return shortTime(v.LastOnlineAt) }},
+		{"STATE", 0, registered.state},
+	}}
+	for line, err := range o.Vehicles(ctx, productKey) {
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if _, err := p.stdout.Write(append(line, '\n')); err != nil {
+				return err
+			}
+			continue
+		}
+		var v registered
+		if err := json.Unmarshal(line, &v); err != nil {
+			return fmt.Errorf("vehicles list: %w", err)
+		}
+		if err := table.print(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// importChunk is how many VINs go in one request.
+const importChunk = 1000
+
+// vehicleImport registers VINs in chunks.
+type vehicleImport struct {
+	p     *program
+	o     *operator
+	show  bool // progress on a terminal
+	name  string
+	vins  []string
+	lines []int // where they stand
+	total int
+	count map[session.RegisterStatus]int
+}
+
+func (im *vehicleImport) file(ctx context.Context, name string) error {
+	src := im.p.stdin
+	im.name = "standard input"
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		src, im.name = f, name
+	}
+	err := eachVIN(src, func(line int, vin string) error {
+		im.vins, im.lines = append(im.vins, vin), append(im.lines, line)
+		if len(im.vins) < importChunk {
+			return nil
+		}
+		return im.send(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("vehicles import: %s: %w", im.name, err)
+	}
+	return im.send(ctx)
+}
+
+func (im *vehicleImport) send(ctx context.Context) error {
+	if len(im.vins) == 0 {
+		return nil
+	}
+	result, err := im.o.Import(ctx, im.o.productKey, im.vins)
+	if err != nil {
+		return err
+	}
+	for i, item := range result.Items {
+		im.count[item.Status]++
+		if item.Status == session.InvalidVIN || item.Status == session.OtherProduct {
+			im.erase()
+			fmt.Fprintf(im.p.stderr, "tboxgate: %s:%d: %s: %s\n", im.name, im.lines[i], strconv.Quote(item.VIN), problemOf(item))
+		}
+	}
+	im.total += len(im.vins)
+	im.vins, im.lines = im.vins[:0], im.lines[:0]
+	if im.show {
+		fmt.Fprintf(im.p.stderr, "\r%d vehicles", im.total)
+	}
+	return nil
+}
+
+func problemOf(item session.RegisterItem) string {
+	if item.Status == session.OtherProduct {
+		return "it belongs to product " + item.Detail
+	}
+	return item.Detail
+}
+
+// erase clears the line of the progress.
+func (im *vehicleImport) erase() {
+	if im.show {
+		fmt.Fprint(im.p.stderr, "\r\x1b[K")
+	}
+}
+
+// report prints the sum. Vehicles that could not be registered make an exit status of 1.
+func (im *vehicleImport) report() error {
+	im.erase()
+	n := im.count
+	_, err := fmt.Fprintf(im.p.stdout, "%d registered, %d already registered, %d invalid, %d of another product\n",
+		n[session.Registered], n[session.AlreadyRegistered], n[session.InvalidVIN], n[session.OtherProduct])
+	if err == nil && n[session.InvalidVIN]+n[session.OtherProduct] > 0 {
+		return errReported
+	}
+	return err
+}
+
+// eachVIN calls fn for every VIN of a list and the line it stands on.
+func eachVIN(src io.Reader, fn func(line int, vin string) error) error {
+	in := bufio.NewReader(src)
+	if mark, err := in.Peek(3); err == nil && string(mark) == "\xEF\xBB\xBF" {
+		_, _ = in.Discard(3)
+	}
+	r := csv.NewReader(in)
+	r.FieldsPerRecord, r.Comment, r.LazyQuotes, r.TrimLeadingSpace, r.ReuseRecord = -1, '#', true, true, true
+	column := -1
+	for {
+		record, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if column < 0 {
+			var header bool
+			if column, header = vinColumn(record); header {
+				continue
+			}
+		}
+		line, _ := r.FieldPos(0)
+		if column >= len(record) {
+			return fmt.Errorf("line %d: %d columns, the VIN should be in column %d", line, len(record), column+1)
+		}
+		vin := strings.TrimSpace(record[column])
+		if vin == "" {
+			continue
+		}
+		if err := fn(line, vin); err != nil {
+			return err
+		}
+	}
+}
+
+// vinColumn finds the column in the first record, and whether that is a header.
+func vinColumn(record []string) (column int, header bool) {
+	for i, name := range record {
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "vin", "devicename":
+			return i, true
+		}
+	}
+	return 0, false
+}
