@@ -1,0 +1,83 @@
+package nats
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// eventsMemory is how much the events that wait for the store may take. Events are few (logins,
+// commands), so this is hours of an outage for a large fleet; beyond it new ones are lost, loudly.
+const eventsMemory = 64 << 20
+
+// lostEvery is how often lost events are logged at most.
+const lostEvery = 10 * time.Second
+
+// Events publishes what happens (presence, commands, refused logins) to the stream GBT32960_EVENTS,
+// in the order of the calls, each until it is stored. Get it from Store.Events.
+type Events struct {
+	pub   *publisher
+	log   *slog.Logger
+	limit int64 // bytes
+
+	mu     sync.Mutex
+	lost   uint64 // events that had no room
+	told   uint64 // of them logged
+	logged time.Time
+}
+
+func newEvents(pub *publisher, log *slog.Logger) *Events {
+	return &Events{pub: pub, log: log, limit: eventsMemory}
+}
+
+// Publish queues one event of a vehicle on gbt32960.event.<vin>.<kind>. It copies body and never
+// blocks. When more than 64 MiB of events wait for the store, the event is lost and an error logged.
+func (e *Events) Publish(vin codec.VIN, kind string, body []byte) {
+	m := e.pub.take()
+	b := append(m.buf[:0], SubjectEvents...)
+	b = session.AppendToken(b, vin.String())
+	b = append(b, '.')
+	b = session.AppendToken(b, kind)
+	m.split = len(b)
+	m.buf = append(b, body...)
+	if e.pub.snapshot().WaitingBytes+int64(len(m.buf)) > e.limit {
+		e.lose(kind)
+		return
+	}
+	if !e.pub.publish(m) {
+		e.log.Error("store: an event came after the store was closed and is lost", "kind", kind)
+	}
+}
+
+// lose counts a lost event and says so.
+func (e *Events) lose(kind string) {
+	e.mu.Lock()
+	e.lost++
+	now := time.Now()
+	if now.Sub(e.logged) < lostEvery {
+		e.mu.Unlock()
+		return
+	}
+	n := e.lost - e.told
+	e.told, e.logged = e.lost, now
+	e.mu.Unlock()
+	e.log.Error("store: events are LOST: too many wait for the store", "lost", n, "kind", kind,
+		"limitBytes", e.limit, "error", e.pub.healthy())
+}
+
+// Lost returns how many events were lost for want of memory.
+func (e *Events) Lost() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lost
+}
+
+// Stats returns counters for metrics.
+func (e *Events) Stats() Stats { return e.pub.snapshot() }
+
+// Close waits until all events are stored or ctx ends. The store stays open.
+func (e *Events) Close(ctx context.Context) error { return e.pub.close(ctx) }

@@ -1,0 +1,105 @@
+package nats
+
+import (
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+
+	"github.com/tboxgate/tboxgate/gateway/sink"
+)
+
+// message is one message from the moment it is handed over until it is confirmed. The publisher
+// owns it and its memory; messages are reused.
+type message struct {
+	buf    []byte        // subject, then body
+	split  int           // where the body begins
+	header natsgo.Header // empty for most; its values are slices of:
+	values [6]string
+
+	to     sink.Receiver // told when it is stored, or:
+	ticket uint64
+	done   func(error) // told when it is stored or given up
+
+	state  state
+	reuse  bool      // no reply on its way can name it: it may go back to the pool
+	queued time.Time // handed over
+	sent   time.Time // last published
+	next   *message  // in its fifo
+
+	later  *message   // a newer write to the same key (KV only)
+	covers []*message // older writes to the same key that are not published again
+}
+
+// state says where a message is.
+type state uint8
+
+const (
+	waiting state = iota // in a queue
+	flying               // published, reply due
+	failed               // published, refused or lost; to be published again
+	stored
+)
+
+func (m *message) subject() string { return string(m.buf[:m.split]) }
+func (m *message) body() []byte    { return m.buf[m.split:] }
+
+// setHeader sets one header. The map is reused with the message.
+func (m *message) setHeader(key, value string) {
+	if m.header == nil {
+		m.header = make(natsgo.Header, len(m.values))
+	}
+	n := len(m.header)
+	m.values[n] = value
+	m.header[key] = m.values[n : n+1 : n+1]
+}
+
+// keepBuffer is the largest buffer that goes back to the pool with its message. One frame as JSON
+// has about 2 KB; the rare huge one must not stay in memory for ever.
+const keepBuffer = 16 << 10
+
+// reset empties a message for its next use.
+func (m *message) reset() {
+	buf, header := m.buf[:0], m.header
+	if cap(buf) > keepBuffer {
+		buf = nil
+	}
+	clear(header)
+	*m = message{buf: buf, header: header}
+}
+
+// fifo is a queue of messages, linked through them so that queueing allocates nothing.
+type fifo struct {
+	head, tail *message
+}
+
+func (q *fifo) push(m *message) {
+	m.next = nil
+	if q.tail == nil {
+		q.head = m
+	} else {
+		q.tail.next = m
+	}
+	q.tail = m
+}
+
+func (q *fifo) pushFront(m *message) {
+	m.next = q.head
+	q.head = m
+	if q.tail == nil {
+		q.tail = m
+	}
+}
+
+// pop returns nil when the queue is empty.
+func (q *fifo) pop() *message {
+	m := q.head
+	if m == nil {
+		return nil
+	}
+	q.head = m.next
+	if q.head == nil {
+		q.tail = nil
+	}
+	m.next = nil
+	return m
+}

@@ -1,0 +1,250 @@
+package nats
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+)
+
+func TestStreamsAndBuckets(t *testing.T) {
+	s := openStore(t, Options{MaxBytes: 2 << 30, MaxAge: time.Hour})
+	ctx := t.Context()
+	for name, want := range map[string]jetstream.StreamConfig{
+		StreamRecords: {Subjects: []string{"gbt32960.up.>"}, MaxAge: time.Hour, MaxBytes: 2 << 30},
+		StreamEvents:  {Subjects: []string{"gbt32960.event.>"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: (2 << 30) / 10},
+	} {
+		st, err := s.JetStream().Stream(ctx, name)
+		require.NoError(t, err)
+		got := st.CachedInfo().Config
+		require.Equal(t, want.Subjects, got.Subjects)
+		require.Equal(t, want.MaxAge, got.MaxAge)
+		require.Equal(t, want.MaxBytes, got.MaxBytes)
+		require.Equal(t, jetstream.DiscardOld, got.Discard)
+		require.Equal(t, jetstream.FileStorage, got.Storage)
+		require.Equal(t, jetstream.LimitsPolicy, got.Retention)
+	}
+	for name, ttl := range map[string]time.Duration{
+		BucketDevices: 0, BucketPlatforms: 0, BucketKeys: 0, BucketLast: 0, BucketCommands: 7 * 24 * time.Hour,
+	} {
+		require.NotNil(t, s.KV(name), name)
+		kv, err := s.JetStream().KeyValue(ctx, name)
+		require.NoError(t, err)
+		status, err := kv.Status(ctx)
+		require.NoError(t, err)
+		require.Equal(t, ttl, status.TTL(), name)
+		require.Equal(t, int64(1), status.History(), name)
+	}
+}
+
+func TestReopenUpdatesTheLimits(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, Options{Dir: dir})
+	to := new(receipts)
+	publishNumbered(t, s.Sink(), to, 0, 10)
+	to.wait(t, 10)
+	// What an operator added stays.
+	st, err := s.JetStream().Stream(t.Context(), StreamRecords)
+	require.NoError(t, err)
+	c := st.CachedInfo().Config
+	c.Compression = jetstream.S2Compression
+	_, err = s.JetStream().UpdateStream(t.Context(), c)
+	require.NoError(t, err)
+	// An age of the wrong length is put right.
+	_, err = s.JetStream().UpdateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: BucketCommands, TTL: time.Minute, Description: "mine"})
+	require.NoError(t, err)
+	require.NoError(t, closeWithin(s, limit))
+
+	s = openStore(t, Options{Dir: dir, MaxAge: time.Minute, MaxBytes: 1 << 28})
+	st, err = s.JetStream().Stream(t.Context(), StreamRecords)
+	require.NoError(t, err)
+	c = st.CachedInfo().Config
+	require.Equal(t, time.Minute, c.MaxAge)
+	require.Equal(t, int64(1<<28), c.MaxBytes)
+	require.Equal(t, jetstream.S2Compression, c.Compression)
+	kv, err := s.JetStream().KeyValue(t.Context(), BucketCommands)
+	require.NoError(t, err)
+	status, err := kv.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 7*24*time.Hour, status.TTL())
+	require.Equal(t, "mine", status.Config().Description)
+	got, _ := bodies(t, s, StreamRecords)
+	require.Equal(t, numbers(0, 10), got)
+}
+
+func TestRetentionDropsTheOldest(t *testing.T) {
+	s := openStore(t, Options{MaxBytes: 1 << 20})
+	to := new(receipts)
+	r := record(t, strings.Repeat("x", 100_000))
+	for i := range 30 {
+		s.Sink().Publish(r, to, uint64(i))
+	}
+	to.wait(t, 30)
+	st, err := s.JetStream().Stream(t.Context(), StreamRecords)
+	require.NoError(t, err)
+	state := st.CachedInfo().State
+	require.Equal(t, uint64(30), state.LastSeq)
+	require.Greater(t, state.FirstSeq, uint64(15))
+	require.LessOrEqual(t, state.Bytes, uint64(1<<20))
+}
+
+func TestAffordable(t *testing.T) {
+	dir := t.TempDir()
+	got, err := affordable(filepath.Join(dir, "not", "yet", "there"))
+	require.NoError(t, err)
+	require.Positive(t, got)
+	require.LessOrEqual(t, got, int64(DefaultMaxBytes))
+
+	_, err = affordable(filepath.Join(dir, "bad\x00name"))
+	require.Error(t, err)
+}
+
+func TestListenServesNATSClients(t *testing.T) {
+	s := openStore(t, Options{Listen: "127.0.0.1:0", User: "reader", Password: "secret"})
+	require.NotEmpty(t, s.Addr())
+	_, err := natsgo.Connect("nats://" + s.Addr())
+	require.ErrorIs(t, err, natsgo.ErrAuthorization)
+	nc, err := natsgo.Connect("nats://reader:secret@" + s.Addr())
+	require.NoError(t, err)
+	defer nc.Close()
+	sub, err := nc.SubscribeSync(SubjectRecords + ">")
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	to := new(receipts)
+	publishNumbered(t, s.Sink(), to, 1, 1)
+	m, err := sub.NextMsg(limit)
+	require.NoError(t, err)
+	require.Equal(t, "1", string(m.Data))
+	to.wait(t, 1)
+}
+
+func TestExternalServer(t *testing.T) {
+	other := openStore(t, Options{Listen: "127.0.0.1:0", User: "gw", Password: "secret"})
+	require.NoError(t, other.JetStream().DeleteStream(t.Context(), StreamRecords))
+	s := openStore(t, Options{URL: "nats://" + other.Addr(), User: "gw", Password: "secret", Node: "b"})
+	require.Empty(t, s.Addr())
+	to := new(receipts)
+	publishNumbered(t, s.Sink(), to, 0, 1000)
+	to.wait(t, 1000)
+	got, _ := bodies(t, other, StreamRecords)
+	require.Equal(t, numbers(0, 1000), got)
+	require.NoError(t, s.KV(BucketKeys).Put(t.Context(), "a", []byte("1")))
+	v, err := other.KV(BucketKeys).Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, "1", string(v))
+	st, err := s.JetStream().Stream(t.Context(), StreamRecords)
+	require.NoError(t, err)
+	require.Equal(t, int64(1<<30), st.CachedInfo().Config.MaxBytes)
+
+	// The server goes away and comes back on the same port under load.
+	host, port, err := net.SplitHostPort(other.Addr())
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1", host)
+	other.server.opts.Port, err = net.LookupPort("tcp", port)
+	require.NoError(t, err)
+	publishNumbered(t, s.Sink(), to, 1000, 1000)
+	other.server.stop()
+	publishNumbered(t, s.Sink(), to, 2000, 1000)
+	require.Eventually(t, func() bool { return s.Healthy() != nil }, limit, time.Millisecond)
+	require.NoError(t, other.server.start())
+	to.wait(t, 3000)
+	got, _ = bodies(t, s, StreamRecords)
+	requireAll(t, 3000, got)
+	require.NoError(t, s.Healthy())
+}
+
+func TestOpenErrorsAreOneClearLine(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer busy.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	gone := busy.Addr().String()
+
+	for _, c := range []struct {
+		name string
+		o    Options
+		want string
+		kind error
+	}{
+		{"no directory", Options{}, "nats: the embedded server needs a data directory", nil},
+		{"no credentials", Options{Dir: t.TempDir(), Listen: "0.0.0.0:0"}, "nats: listen address 0.0.0.0:0: a NATS listen address that is not loopback needs a user and a password", ErrCredentials},
+		{"all addresses", Options{Dir: t.TempDir(), Listen: ":0", User: "u"}, "needs a user and a password", ErrCredentials},
+		{"a name", Options{Dir: t.TempDir(), Listen: "example.org:0"}, "needs a user and a password", ErrCredentials},
+		{"bad address", Options{Dir: t.TempDir(), Listen: "4222"}, `nats: listen address "4222"`, nil},
+		{"bad port", Options{Dir: t.TempDir(), Listen: "localhost:x"}, "the port is not a number from 0 to 65535", nil},
+		{"port in use", Options{Dir: t.TempDir(), Listen: gone}, "address already in use", nil},
+		{"a file in the way", Options{Dir: file}, "not a directory", nil},
+		{"replicas", Options{Dir: t.TempDir(), Replicas: 3}, "need an external cluster", nil},
+		{"too many replicas", Options{URL: "nats://127.0.0.1:1", Replicas: 7}, "1 to 5 copies", nil},
+		{"both", Options{URL: "nats://127.0.0.1:1", Listen: "127.0.0.1:0"}, "give one of them", nil},
+		{"nobody there", Options{URL: "nats://u:secret@127.0.0.1:1"}, "nats: nats://127.0.0.1:1 cannot be reached", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.o.Logger = slog.New(slog.DiscardHandler)
+			_, err := Open(t.Context(), c.o)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "\n")
+			require.NotContains(t, err.Error(), "secret")
+			if c.kind != nil {
+				require.ErrorIs(t, err, c.kind)
+			}
+		})
+	}
+}
+
+func TestOpenNeedsAServerThatTakesAFrame(t *testing.T) {
+	other, err := newEmbedded(quietOptions(t, Options{Listen: "127.0.0.1:0"}))
+	require.NoError(t, err)
+	other.opts.MaxPayload = 100_000
+	require.NoError(t, other.start())
+	defer other.stop()
+	_, err = Open(t.Context(), quiet(t, Options{URL: "nats://" + other.addr()}))
+	require.ErrorContains(t, err, "max_payload is 100000 bytes, frames need at least 524288")
+}
+
+func quietOptions(t *testing.T, o Options) Options {
+	o = quiet(t, o)
+	require.NoError(t, o.complete())
+	return o
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := Open(ctx, quiet(t, Options{}))
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestSyncAlwaysStores(t *testing.T) {
+	s := openStore(t, Options{SyncAlways: true})
+	to := new(receipts)
+	publishNumbered(t, s.Sink(), to, 0, 50)
+	to.wait(t, 50)
+	require.NoError(t, s.Healthy())
+}
+
+func TestServerLogPassesOnlyWhatMatters(t *testing.T) {
+	log := new(logBuffer)
+	l := newServerLog(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	l.Noticef("notice")
+	l.Debugf("debug")
+	l.Tracef("trace")
+	require.Empty(t, log.String())
+	l.Warnf("%s", "careful")
+	l.Errorf("no %s", "disk")
+	require.Contains(t, log.String(), `level=WARN msg="nats-server: careful"`)
+	require.Contains(t, log.String(), `level=ERROR msg="nats-server: no disk"`)
+	require.NoError(t, l.fatal())
+	l.Fatalf("first")
+	l.Fatalf("second")
+	require.EqualError(t, l.fatal(), "first")
+}

@@ -1,0 +1,180 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+)
+
+// Streams and their subjects.
+const (
+	StreamRecords  = "GBT32960"         // gbt32960.up.<vin>.<command>
+	StreamEvents   = "GBT32960_EVENTS"  // gbt32960.event.<vin>.<kind>
+	SubjectRecords = "gbt32960.up."     // then session.Token of the VIN, a dot, the command's JSON name
+	SubjectEvents  = "gbt32960.event."  // then session.Token of the VIN, a dot, the event's kind
+	eventsAge      = 7 * 24 * time.Hour // the age of events and command results
+)
+
+// Buckets of state.
+const (
+	BucketDevices   = "GBT32960_DEVICES"
+	BucketPlatforms = "GBT32960_PLATFORMS"
+	BucketKeys      = "GBT32960_KEYS"
+	BucketCommands  = "GBT32960_COMMANDS" // entries live 7 days
+	BucketLast      = "GBT32960_LAST"
+)
+
+var buckets = []struct {
+	name, about string
+	ttl         time.Duration
+}{
+	{BucketDevices, "registered vehicles", 0},
+	{BucketPlatforms, "platforms that may log in", 0},
+	{BucketKeys, "access keys of the API, sealed", 0},
+	{BucketCommands, "commands and their results", eventsAge},
+	{BucketLast, "last state of each vehicle", 0},
+}
+
+// ensure makes the streams and buckets, or updates those there are to the options.
+func (s *Store) ensure(ctx context.Context) error {
+	for _, c := range []jetstream.StreamConfig{
+		{
+			Name: StreamRecords, Description: "GB/T 32960 frames, as received",
+			Subjects: []string{SubjectRecords + ">"},
+			MaxAge:   s.opts.MaxAge, MaxBytes: s.opts.MaxBytes,
+		},
+		{
+			Name: StreamEvents, Description: "presence, refused logins, commands",
+			Subjects: []string{SubjectEvents + ">"},
+			MaxAge:   eventsAge, MaxBytes: max(s.opts.MaxBytes/10, 64<<20),
+		},
+	} {
+		c.Storage, c.Discard, c.AllowDirect, c.Replicas = jetstream.FileStorage, jetstream.DiscardOld, true, max(s.opts.Replicas, 1)
+		if err := s.ensureStream(ctx, c); err != nil {
+			return fmt.Errorf("nats: stream %s: %w", c.Name, err)
+		}
+	}
+	for _, b := range buckets {
+		if err := s.ensureBucket(ctx, b.name, b.about, b.ttl); err != nil {
+			return fmt.Errorf("nats: bucket %s: %w", b.name, err)
+		}
+	}
+	return nil
+}
+
+// ensureStream makes a stream. Of one that exists it changes only what the options say, so that an
+// operator's placement, compression or mirrors stay.
+func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	st, err := s.js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = s.js.CreateStream(ctx, want)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	have := st.CachedInfo().Config
+	next := have
+	next.Subjects, next.MaxAge, next.MaxBytes, next.Discard = want.Subjects, want.MaxAge, want.MaxBytes, want.Discard
+	// The window for message ids, which we do not use, may not be longer than the age.
+	next.Duplicates = min(next.Duplicates, next.MaxAge)
+	if s.opts.Replicas > 0 {
+		next.Replicas = s.opts.Replicas
+	}
+	if slices.Equal(have.Subjects, next.Subjects) && have.MaxAge == next.MaxAge && have.MaxBytes == next.MaxBytes &&
+		have.Discard == next.Discard && have.Replicas == next.Replicas {
+		return nil
+	}
+	_, err = s.js.UpdateStream(ctx, next)
+	return err
+}
+
+// ensureBucket makes a bucket, or updates the age and replicas of the one there is.
+func (s *Store) ensureBucket(ctx context.Context, name, about string, ttl time.Duration) error {
+	kv, err := s.js.KeyValue(ctx, name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		_, err = s.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: name, Description: about, TTL: ttl, History: 1,
+			Storage: jetstream.FileStorage, Replicas: max(s.opts.Replicas, 1),
+		})
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	status, err := kv.Status(ctx)
+	if err != nil {
+		return err
+	}
+	c := status.Config()
+	replicas := c.Replicas
+	if s.opts.Replicas > 0 {
+		replicas = s.opts.Replicas
+	}
+	if c.TTL == ttl && c.Replicas == replicas {
+		return nil
+	}
+	c.TTL, c.Replicas = ttl, replicas
+	_, err = s.js.UpdateKeyValue(ctx, c)
+	return err
+}
+
+// affordable returns the default size of the stream in dir: 20 GiB or half of what is free, whichever
+// is smaller. What the store holds already counts as free, else each start would halve it again.
+func affordable(dir string) (int64, error) {
+	// The directory may not be there yet: ask for the nearest one that is.
+	at := dir
+	for at != filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(at, &disk); err != nil {
+		return 0, fmt.Errorf("nats: the free disk at %s cannot be told: %w", at, err)
+	}
+	free := int64(disk.Bavail) * int64(disk.Bsize)
+	err := filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // no store yet, or a file that went away
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if info, err := d.Info(); err == nil {
+			free += info.Size()
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("nats: the size of the store in %s cannot be told: %w", dir, err)
+	}
+	return min(DefaultMaxBytes, free/2), nil
+}
+
+// redact removes user and password from URLs for a text.
+func redact(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, u := range all {
+		p, err := url.Parse(strings.TrimSpace(u))
+		switch {
+		case err != nil:
+			all[i] = "(bad URL)" // the parser's text would repeat it whole
+		default:
+			p.User = nil
+			all[i] = p.String()
+		}
+	}
+	return strings.Join(all, ",")
+}
