@@ -186,11 +186,13 @@ func (c *choices) signature(dst []byte) []byte {
 func (c *choices) params(unit []byte, edition2025 bool) []byte {
 	unit, n := c.count(unit, 1, 20)
 	lengths := map[int]int{}
-	for last, id := 0, 0; n > 0; n, last = n-1, id {
-		id = 1 + c.below(17)
+	last := 0
+	for range n {
+		id := 1 + c.below(17)
 		if (last == 4 || last == 13) && c.byte() != 1 {
 			id = last + 1 // a domain comes behind its length
 		}
+		last = id
 		unit = append(unit, byte(id))
 		width := []int{1: 2, 2, 2, 1, 0, 2, 5, 5, 1, 2, 2, 1, 1, 0, 2, 1, 3}[id]
 		switch {

@@ -15,7 +15,7 @@ type object = map[string]any
 // It knows no shortcut: one field after the other, as the tables of the standard list them.
 //
 // outOfRange holds the paths of the measurements that are outside their table's range.
-func Reference(frame []byte) (o object, outOfRange []string) {
+func Reference(frame []byte) (o map[string]any, outOfRange []string) {
 	r := &reference{frame: frame, edition: 2016}
 	if frame[0] == '$' {
 		r.edition = 2025

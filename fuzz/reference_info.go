@@ -154,7 +154,7 @@ func (r *reference) info(c *cursor, o object) int {
 	for c.pos < len(c.b) {
 		it := &item{object: object{}}
 		kind := byte(c.uint(1))
-		known := true
+		var known bool
 		if r.edition == 2016 {
 			known = it.item2016(c, kind)
 		} else {

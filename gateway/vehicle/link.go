@@ -24,10 +24,10 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("vehicle: the %s of %s was refused: %v", e.Command, e.VIN, e.Flag)
 }
 
-// ErrNoAnswer: a login was not answered in time.
+// ErrNoAnswer says that a login or logout was not answered in time.
 var ErrNoAnswer = errors.New("vehicle: no answer")
 
-// ErrClosed: the gateway closed the connection.
+// ErrClosed says that the gateway closed the connection.
 var ErrClosed = errors.New("vehicle: connection closed by the gateway")
 
 // writeTimeout bounds one write: a gateway that does not read for so long is gone.
