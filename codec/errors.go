@@ -40,11 +40,11 @@ func (e *FrameError) Error() string {
 	s := fmt.Sprintf("codec: %v at offset %d", e.Kind, e.Offset)
 	switch {
 	case e.Have == 0 && e.Want == 0:
-	case e.Kind == ErrCheck:
+	case errors.Is(e.Kind, ErrCheck):
 		s += fmt.Sprintf(": 0x%02X, computed 0x%02X", e.Have, e.Want)
-	case e.Kind == ErrShort:
+	case errors.Is(e.Kind, ErrShort):
 		s += fmt.Sprintf(": %d bytes, %d needed", e.Have, e.Want)
-	case e.Kind == ErrLength:
+	case errors.Is(e.Kind, ErrLength):
 		s += fmt.Sprintf(": %d bytes, %d possible", e.Have, e.Want)
 	}
 	if e.Skipped > 0 {
