@@ -50,15 +50,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.Is(err, errReported):
 		return exitError
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "%s: %s\nSee: %s --help\n", usage.command, usage.problem, usage.command)
+		say(stderr, "%s: %s\nSee: %s --help\n", usage.command, usage.problem, usage.command)
 		return exitUsage
 	default:
 		for line := range strings.Lines(err.Error()) { // of joined errors
-			fmt.Fprintf(stderr, "tboxgate: %s\n", strings.TrimSuffix(line, "\n"))
+			say(stderr, "tboxgate: %s\n", strings.TrimSuffix(line, "\n"))
 		}
 		return exitError
 	}
 }
+
+// say writes to standard error. When that fails there is nobody left to tell.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 func (p *program) app() *cli.App {
 	version := buildVersion()

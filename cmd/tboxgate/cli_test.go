@@ -17,7 +17,7 @@ import (
 // command line.
 func TestMistakes(t *testing.T) {
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("bad.yaml", []byte("node: a\nlistners: []\nsinks: []\n"), 0o600))
+	require.NoError(t, os.WriteFile("bad.yaml", []byte("node: a\nlistenrs: []\nsinks: []\n"), 0o600))
 	for _, tt := range []struct {
 		args string
 		code int
@@ -32,12 +32,12 @@ func TestMistakes(t *testing.T) {
 		{"serve --listen", 2, "tboxgate serve: flag --listen needs a value\nSee: tboxgate serve --help\n"},
 		{"serve now", 2, "tboxgate serve: unexpected argument \"now\"\nSee: tboxgate serve --help\n"},
 		{"serve --config none.yaml", 1, "tboxgate: config: open none.yaml: no such file or directory\n"},
-		{"serve --config bad.yaml", 1, "tboxgate: bad.yaml:2: unknown key \"listners\" (did you mean \"listeners\"?)\n"},
+		{"serve --config bad.yaml", 1, "tboxgate: bad.yaml:2: unknown key \"listenrs\" (did you mean \"listeners\"?)\n"},
 		{"serve --api-listen x --listen y", 1, "tboxgate: --api-listen: \"x\" is not HOST:PORT (and 1 more, see tboxgate config check)\n"},
 		{"serve --dev --listen 0.0.0.0:1", 1, "tboxgate: --listen: \"0.0.0.0:1\" is not loopback, and --dev lets anybody in; use 127.0.0.1, [::1] or localhost\n"},
 		{"config check --config bad.yaml --log-level loud", 1,
-			"bad.yaml:2: unknown key \"listners\" (did you mean \"listeners\"?)\n--log-level: \"loud\" is not allowed; one of debug, info, warn, error\n"},
-		{"config print --config bad.yaml", 1, "tboxgate: bad.yaml:2: unknown key \"listners\" (did you mean \"listeners\"?)\n"},
+			"bad.yaml:2: unknown key \"listenrs\" (did you mean \"listeners\"?)\n--log-level: \"loud\" is not allowed; one of debug, info, warn, error\n"},
+		{"config print --config bad.yaml", 1, "tboxgate: bad.yaml:2: unknown key \"listenrs\" (did you mean \"listeners\"?)\n"},
 		{"decode frames.bin --pretty", 2, "tboxgate decode: flags go before the arguments: --pretty\nSee: tboxgate decode --help\n"},
 		{"decode none.bin", 1, "tboxgate: open none.bin: no such file or directory\n"},
 		{"encode none.json", 1, "tboxgate: open none.json: no such file or directory\n"},

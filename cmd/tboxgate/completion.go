@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v2"
@@ -16,7 +15,7 @@ func (p *program) completionCommand() *cli.Command {
 		ArgsUsage:   "bash|zsh",
 		Description: "bash: source <(tboxgate completion bash)\nzsh:  source <(tboxgate completion zsh)",
 		BashComplete: func(*cli.Context) {
-			fmt.Fprint(p.stdout, "bash\nzsh\n")
+			_, _ = io.WriteString(p.stdout, "bash\nzsh\n")
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 1, 1)

@@ -196,4 +196,7 @@ var (
 	_ encoding.TextUnmarshaler = (*Size)(nil)
 	_ encoding.TextUnmarshaler = (*Sync)(nil)
 	_ encoding.TextUnmarshaler = (*AccessKey)(nil)
+	_ encoding.TextMarshaler   = Size(0)
+	_ encoding.TextMarshaler   = Sync(0)
+	_ encoding.TextMarshaler   = AccessKey{}
 )

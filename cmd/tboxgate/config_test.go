@@ -121,12 +121,12 @@ func TestConfigErrors(t *testing.T) {
 		flags      map[string][]string
 		want       string
 	}{
-		{name: "unknown key", file: "node: a\nlistners: []\n",
-			want: `tboxgate.yaml:2: unknown key "listners" (did you mean "listeners"?)`},
-		{name: "unknown key in a section", file: "api:\n  adress: 1\n",
-			want: `tboxgate.yaml:2: unknown key "adress" in api (did you mean "address"?)`},
-		{name: "unknown key in a list", file: "listeners:\n- address: \":1\"\n- adress: \":2\"\n  profile: auto\n",
-			want: `tboxgate.yaml:3: unknown key "adress" in listeners[1] (did you mean "address"?)`},
+		{name: "unknown key", file: "node: a\nlistenrs: []\n",
+			want: `tboxgate.yaml:2: unknown key "listenrs" (did you mean "listeners"?)`},
+		{name: "unknown key in a section", file: "api:\n  addrss: 1\n",
+			want: `tboxgate.yaml:2: unknown key "addrss" in api (did you mean "address"?)`},
+		{name: "unknown key in a list", file: "listeners:\n- address: \":1\"\n- addrss: \":2\"\n  profile: auto\n",
+			want: `tboxgate.yaml:3: unknown key "addrss" in listeners[1] (did you mean "address"?)`},
 		{name: "kebab case", file: "data-dir: x\n", want: `tboxgate.yaml:1: unknown key "data-dir" (did you mean "dataDir"?)`},
 		{name: "far from every key", file: "kafka: x\n", want: `tboxgate.yaml:1: unknown key "kafka"`},
 		{name: "key twice", file: "node: a\n\nnode: b\n", want: `tboxgate.yaml:3: key "node" is there twice, first on line 1`},

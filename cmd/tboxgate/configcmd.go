@@ -24,7 +24,7 @@ func (p *program) configCommand() *cli.Command {
 					return err
 				}
 				if _, err := p.config(c); err != nil {
-					fmt.Fprintln(p.stderr, err)
+					say(p.stderr, "%v\n", err)
 					return errReported
 				}
 				_, err := fmt.Fprintln(p.stdout, "ok")

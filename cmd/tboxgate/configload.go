@@ -277,7 +277,7 @@ func (l *configLoader) readFile(c *Config) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	d := yaml.NewDecoder(f)
 	var doc, second yaml.Node
 	switch err := d.Decode(&doc); {

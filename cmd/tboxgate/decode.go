@@ -65,7 +65,7 @@ func (p *program) decodeArgument(d *decoder, a string) error {
 		}
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return d.stream(f)
 }
 

@@ -57,7 +57,7 @@ func (p *program) encodeArgument(e *encoder, a string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return e.objects(a, f)
 }
 
@@ -84,7 +84,7 @@ func (e *encoder) objects(name string, src io.Reader) error {
 		}
 		frame, err := codec.EncodeJSON(e.frame[:0], object)
 		if err != nil {
-			fmt.Fprintf(e.errors, "tboxgate: encode: %s: object %d: %v\n", name, number, err)
+			say(e.errors, "tboxgate: encode: %s: object %d: %v\n", name, number, err)
 			e.bad = true
 			continue
 		}

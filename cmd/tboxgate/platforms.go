@@ -102,9 +102,9 @@ func (p *program) password(c *cli.Context) (string, error) {
 		return v, nil
 	}
 	if f, ok := p.stdin.(*os.File); ok && isTerminal(f) {
-		fmt.Fprint(p.stderr, "Password: ")
+		say(p.stderr, "Password: ")
 		text, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(p.stderr)
+		say(p.stderr, "\n")
 		return string(text), err
 	}
 	line, err := bufio.NewReader(p.stdin).ReadString('\n')

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -24,7 +23,7 @@ func untilSignal(ctx context.Context, stderr io.Writer) (_ context.Context, stop
 			select {
 			case s := <-signals:
 				if n > 1 {
-					fmt.Fprintf(stderr, "tboxgate: %v: stopping at once\n", s)
+					say(stderr, "tboxgate: %v: stopping at once\n", s)
 					os.Exit(exitError)
 				}
 				cancel(signalError{s})

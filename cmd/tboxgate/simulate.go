@@ -218,11 +218,11 @@ func (s *simulation) watch(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
-			fmt.Fprint(s.p.stderr, "\r\x1b[K")
+			say(s.p.stderr, "\r\x1b[K")
 			return
 		case <-tick.C:
 			t := s.total()
-			fmt.Fprintf(s.p.stderr, "\r\x1b[K%d driving, %d sent, %d answered, %d errors, %d commands, %v", s.driving.Load(), t.Sent, t.Acked,
+			say(s.p.stderr, "\r\x1b[K%d driving, %d sent, %d answered, %d errors, %d commands, %v", s.driving.Load(), t.Sent, t.Acked,
 				t.Errors(), t.Commands, &t.RTT)
 		}
 	}

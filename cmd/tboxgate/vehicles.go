@@ -166,7 +166,7 @@ func (im *vehicleImport) file(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		src, im.name = f, name
 	}
 	err := eachVIN(src, func(line int, vin string) error {
@@ -194,13 +194,13 @@ func (im *vehicleImport) send(ctx context.Context) error {
 		im.count[item.Status]++
 		if item.Status == session.InvalidVIN || item.Status == session.OtherProduct {
 			im.erase()
-			fmt.Fprintf(im.p.stderr, "tboxgate: %s:%d: %s: %s\n", im.name, im.lines[i], strconv.Quote(item.VIN), problemOf(item))
+			say(im.p.stderr, "tboxgate: %s:%d: %s: %s\n", im.name, im.lines[i], strconv.Quote(item.VIN), problemOf(item))
 		}
 	}
 	im.total += len(im.vins)
 	im.vins, im.lines = im.vins[:0], im.lines[:0]
 	if im.show {
-		fmt.Fprintf(im.p.stderr, "\r%d vehicles", im.total)
+		say(im.p.stderr, "\r%d vehicles", im.total)
 	}
 	return nil
 }
@@ -215,7 +215,7 @@ func problemOf(item session.RegisterItem) string {
 // erase clears the line of the progress.
 func (im *vehicleImport) erase() {
 	if im.show {
-		fmt.Fprint(im.p.stderr, "\r\x1b[K")
+		say(im.p.stderr, "\r\x1b[K")
 	}
 }
 

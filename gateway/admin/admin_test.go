@@ -371,7 +371,7 @@ func TestPublic(t *testing.T) {
 		API:      w.api.Handler(),
 	}
 	get := func(p admin.Public, path, token string) (int, string) {
-		r := httptest.NewRequest("GET", path, nil)
+		r := httptest.NewRequest(http.MethodGet, path, nil)
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}

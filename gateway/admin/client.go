@@ -175,7 +175,7 @@ func (t callsTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r.URL, r.Host = at, ""
 	resp, err := t.c.roundTrip(r)
 	if err == nil && resp.Header.Get(errorHeader) != "" {
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		return nil, readError(resp)
 	}
 	return resp, err
@@ -195,7 +195,7 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return readError(resp)
 	}
@@ -258,7 +258,7 @@ func lines[T any](ctx context.Context, c *Client, path string, query url.Values)
 			yield(zero, err)
 			return
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusOK {
 			yield(zero, readError(resp))
 			return
