@@ -1,6 +1,10 @@
 package codec
 
-import "strconv"
+import (
+	"encoding/binary"
+	"slices"
+	"strconv"
+)
 
 // jsonWriter is the state of one walk over a message that writes its JSON and, on the way, finds
 // its problems. It lives in the Message so that its buffers are reused.
@@ -189,56 +193,97 @@ func (w *jsonWriter) time(b []byte, key string, t Time) []byte {
 // measures8 appends the array of a list of one-byte measurements with the raw range 0..hi.
 func (w *jsonWriter) measures8(b []byte, key string, list List8, hi uint8, offset int32) []byte {
 	b = append(b, '[')
-	for i := 0; i < len(list); i++ {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		raw := list[i]
-		switch {
-		case raw <= hi:
-			b = appendInt(b, int32(raw)+offset)
-		case raw < mark8:
-			w.problemAt(key, i, CodeOutOfRange)
-			b = appendInt(b, int32(raw)+offset)
-		default:
-			b = append(b, "null"...)
-			from := i
-			for i+1 < len(list) && list[i+1] == raw {
-				i++
-				b = append(b, ",null"...)
-			}
-			w.marked(key, from, i, StateAbnormal+State(raw-mark8))
-		}
+	n := len(list)
+	if n == 0 {
+		return append(b, ']')
 	}
-	return append(b, ']')
+	for i := 0; i < n; i++ {
+		raw := list[i]
+		v := uint32(int32(raw) + offset)
+		if raw <= hi && v-10 < 90 {
+			tens := v * 103 >> 10
+			b = append(b, byte('0'+tens), byte('0'+v-10*tens), ',')
+			continue
+		}
+		b, i = w.oddMeasure8(b, key, list, i, hi, offset)
+	}
+	b[len(b)-1] = ']' // in place of the last comma
+	return b
+}
+
+// oddMeasure8 appends entry i, whatever it is, or the run of marks that begins with it, each with a
+// comma behind it. It returns the last entry written.
+func (w *jsonWriter) oddMeasure8(b []byte, key string, list List8, i int, hi uint8, offset int32) ([]byte, int) {
+	raw := list[i]
+	if raw < mark8 {
+		if raw > hi {
+			w.problemAt(key, i, CodeOutOfRange)
+		}
+		return append(appendInt(b, int32(raw)+offset), ','), i
+	}
+	from := i
+	b = append(b, "null,"...)
+	for i+1 < len(list) && list[i+1] == raw {
+		i++
+		b = append(b, "null,"...)
+	}
+	w.marked(key, from, i, StateAbnormal+State(raw-mark8))
+	return b, i
 }
 
 // measures16 appends the array of a list of two-byte measurements in thousandths, raw range 0..hi.
+// Cell voltages are most of a frame's numbers and lie below ten volts: the loop writes each of them
+// as one word.
 func (w *jsonWriter) measures16(b []byte, key string, list List16, hi uint16) []byte {
 	b = append(b, '[')
 	n := list.Len()
-	for i := 0; i < n; i++ {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		raw := list.At(i)
-		switch {
-		case raw <= hi:
-			b = appendDec3(b, int32(raw))
-		case raw < mark16:
-			w.problemAt(key, i, CodeOutOfRange)
-			b = appendDec3(b, int32(raw))
-		default:
-			b = append(b, "null"...)
-			from := i
-			for i+1 < n && list.At(i+1) == raw {
-				i++
-				b = append(b, ",null"...)
-			}
-			w.marked(key, from, i, StateAbnormal+State(raw-mark16))
-		}
+	if n == 0 {
+		return append(b, ']')
 	}
-	return append(b, ']')
+	b = slices.Grow(b, 6*n+8)
+	for i := 0; i < n; i++ {
+		raw := list.At(i)
+		at := len(b)
+		if raw <= min(hi, 9999) && at+8 <= cap(b) {
+			b = b[:at+8]
+			binary.LittleEndian.PutUint64(b[at:], thousandths(raw))
+			b = b[:at+6]
+			continue
+		}
+		b, i = w.oddMeasure16(b, key, list, i, hi)
+	}
+	b[len(b)-1] = ']' // in place of the last comma
+	return b
+}
+
+// thousandths returns the six characters "a.bcd," of a number abcd below 10000, the first in the
+// lowest byte.
+func thousandths(abcd uint16) uint64 {
+	a := abcd / 1000
+	i := 4 * int(abcd-1000*a)
+	bcd := digits3[i : i+4] // the comma included
+	return uint64('0'+a) | '.'<<8 |
+		uint64(uint32(bcd[0])|uint32(bcd[1])<<8|uint32(bcd[2])<<16|uint32(bcd[3])<<24)<<16
+}
+
+// oddMeasure16 appends entry i, whatever it is, or the run of marks that begins with it, each with a
+// comma behind it. It returns the last entry written.
+func (w *jsonWriter) oddMeasure16(b []byte, key string, list List16, i int, hi uint16) ([]byte, int) {
+	raw := list.At(i)
+	if raw < mark16 {
+		if raw > hi {
+			w.problemAt(key, i, CodeOutOfRange)
+		}
+		return append(appendDec3(b, int32(raw)), ','), i
+	}
+	from := i
+	b = append(b, "null,"...)
+	for i+1 < list.Len() && list.At(i+1) == raw {
+		i++
+		b = append(b, "null,"...)
+	}
+	w.marked(key, from, i, StateAbnormal+State(raw-mark16))
+	return b, i
 }
 
 // appendRaw8 and appendRaw32 append the array of a list of raw numbers.

@@ -67,13 +67,11 @@ type fault struct {
 // long as f is; [Message.Clone] makes them independent. What an earlier Decode put into m, Body
 // included, is overwritten. The time it takes and the memory it keeps are linear in len(f).
 func (m *Message) Decode(f Frame) {
-	m.Header = Header{
-		Edition:    f.Edition(),
-		Command:    f.Command(),
-		Flag:       f.Flag(),
-		VIN:        [VINSize]byte(f.RawVIN()),
-		Encryption: f.Encryption(),
-	}
+	m.Edition = f.Edition()
+	m.Command = f.Command()
+	m.Flag = f.Flag()
+	m.VIN = [VINSize]byte(f[offVIN:])
+	m.Encryption = f.Encryption()
 	m.decodeUnit(f.Unit())
 }
 

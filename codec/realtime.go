@@ -6,6 +6,7 @@ type Realtime struct {
 	Time Time
 	Info []Item
 
+	pass      uint64
 	items2016 items2016
 	items2025 items2025
 }
@@ -42,18 +43,14 @@ func (u *Realtime) decode(b []byte, d *decoding) (n, keys int) {
 	u.Time = Time(b[:TimeSize])
 	b = b[TimeSize:]
 	info := u.Info[:0]
-	if d.edition == Edition2025 {
-		u.items2025.reset()
-	} else {
-		u.items2016.reset()
-	}
+	u.pass++
 	for len(b) > 0 {
 		var item Item
 		var k int
 		if d.edition == Edition2025 {
-			item, k = u.items2025.decode(b[0], b[1:], d)
+			item, k = u.items2025.decode(b[0], b[1:], d, u.pass)
 		} else {
-			item, k = u.items2016.decode(b[0], b[1:], d)
+			item, k = u.items2016.decode(b[0], b[1:], d, u.pass)
 		}
 		if item == nil || k < 0 {
 			d.fault = fault{code: CodeTruncated, list: "info", index: len(info)}
@@ -162,14 +159,20 @@ func newItem(e Edition, name string) Item {
 // pool keeps the items of one type between two calls of Decode.
 type pool[T any] struct {
 	items []*T
-	n     int
+	n     int    // used in the present pass
+	pass  uint64 // the pass that n belongs to
 }
 
 // maxPooled bounds what a pool keeps: one hostile frame may hold thousands of empty items, and the
 // memory they took is not kept for ever.
 const maxPooled = 64
 
-func (p *pool[T]) next() *T {
+// next returns an item for the pass given. Pools are not reset one by one: most items of the
+// standard are in no frame.
+func (p *pool[T]) next(pass uint64) *T {
+	if p.pass != pass {
+		p.start(pass)
+	}
 	if p.n == len(p.items) {
 		p.items = append(p.items, new(T))
 	}
@@ -177,8 +180,9 @@ func (p *pool[T]) next() *T {
 	return p.items[p.n-1]
 }
 
-func (p *pool[T]) reset() {
-	if p.n = 0; len(p.items) > maxPooled {
+func (p *pool[T]) start(pass uint64) {
+	p.pass, p.n = pass, 0
+	if len(p.items) > maxPooled {
 		p.items = append([]*T(nil), p.items[:maxPooled]...)
 	}
 }

@@ -564,53 +564,40 @@ type items2016 struct {
 	custom              pool[Custom]
 }
 
-func (p *items2016) reset() {
-	p.vehicle.reset()
-	p.driveMotors.reset()
-	p.fuelCell.reset()
-	p.engine.reset()
-	p.position.reset()
-	p.extremes.reset()
-	p.alarms.reset()
-	p.storageVoltages.reset()
-	p.storageTemperatures.reset()
-	p.custom.reset()
-}
-
 // decode reads an item of type id from b, which begins behind the type byte. n is the number of
 // bytes read, -1 when there are too few; the item is nil for a type without a table.
-func (p *items2016) decode(id uint8, b []byte, d *decoding) (item Item, n int) {
+func (p *items2016) decode(id uint8, b []byte, d *decoding, pass uint64) (item Item, n int) {
 	switch id {
 	case 0x01:
-		v := p.vehicle.next()
+		v := p.vehicle.next(pass)
 		return v, v.decode(b, d)
 	case 0x02:
-		v := p.driveMotors.next()
+		v := p.driveMotors.next(pass)
 		return v, v.decode(b, d)
 	case 0x03:
-		v := p.fuelCell.next()
+		v := p.fuelCell.next(pass)
 		return v, v.decode(b, d)
 	case 0x04:
-		v := p.engine.next()
+		v := p.engine.next(pass)
 		return v, v.decode(b, d)
 	case 0x05:
-		v := p.position.next()
+		v := p.position.next(pass)
 		return v, v.decode(b, d)
 	case 0x06:
-		v := p.extremes.next()
+		v := p.extremes.next(pass)
 		return v, v.decode(b, d)
 	case 0x07:
-		v := p.alarms.next()
+		v := p.alarms.next(pass)
 		return v, v.decode(b, d)
 	case 0x08:
-		v := p.storageVoltages.next()
+		v := p.storageVoltages.next(pass)
 		return v, v.decode(b, d)
 	case 0x09:
-		v := p.storageTemperatures.next()
+		v := p.storageTemperatures.next(pass)
 		return v, v.decode(b, d)
 	}
 	if id >= 0x80 && id <= 0xFE {
-		v := p.custom.next()
+		v := p.custom.next(pass)
 		v.ID = id
 		return v, v.decode(b, d)
 	}

@@ -181,25 +181,20 @@ func writeItems(o *out, t *table) {
 		o.p("%s pool[%s]", r.poolName(), r.Go)
 	}
 	o.p("}\n")
-	o.p("func (p *items%d) reset() {", e)
-	for _, r := range items {
-		o.p("p.%s.reset()", r.poolName())
-	}
-	o.p("}\n")
 	o.p("// decode reads an item of type id from b, which begins behind the type byte. n is the number of")
 	o.p("// bytes read, -1 when there are too few; the item is nil for a type without a table.")
-	o.p("func (p *items%d) decode(id uint8, b []byte, d *decoding) (item Item, n int) {", e)
+	o.p("func (p *items%d) decode(id uint8, b []byte, d *decoding, pass uint64) (item Item, n int) {", e)
 	o.p("switch id {")
 	for _, r := range items {
 		if !r.ranged() {
-			o.p("case 0x%02X:\nv := p.%s.next()\nreturn v, v.decode(b, d)", r.ID[0], r.poolName())
+			o.p("case 0x%02X:\nv := p.%s.next(pass)\nreturn v, v.decode(b, d)", r.ID[0], r.poolName())
 		}
 	}
 	o.p("}")
 	for _, r := range items {
 		if r.ranged() {
 			o.p("if id >= 0x%02X && id <= 0x%02X {", r.ID[0], r.ID[1])
-			o.p("v := p.%s.next()\nv.ID = id\nreturn v, v.decode(b, d)\n}", r.poolName())
+			o.p("v := p.%s.next(pass)\nv.ID = id\nreturn v, v.decode(b, d)\n}", r.poolName())
 		}
 	}
 	o.p("return nil, 0\n}\n")
