@@ -127,7 +127,7 @@ func TestSamples(t *testing.T) {
 // what a fuzzer finds first.
 func TestGrammar(t *testing.T) {
 	var m codec.Message
-	for _, frame := range grammarFrames(20000) {
+	for _, frame := range grammarFrames(5000) {
 		checkAppend(t, &m, frame)
 		checkJSON(t, &m, frame)
 		checkReference(t, &m, frame)
