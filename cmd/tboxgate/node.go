@@ -66,6 +66,9 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if n.state, err = lockState(cfg, log); err != nil {
 		return n, err
 	}
+	if err := removeRunFile(n.state.dir.Path()); err != nil { // of a process that was killed
+		return n, err
+	}
 	if n.doors, err = openDoors(cfg, n.state.dir.Path(), log); err != nil {
 		return n, err
 	}
@@ -76,7 +79,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
-	n.recover()
+	n.endLeftSessions()
 	n.commands, err = command.NewDispatcher(ctx, command.Options{
 		Sessions: n.table, KV: n.state.commands(), Publish: n.state.store.Events().Publish, Node: cfg.Node,
 		Logger: log, Observe: n.commandDone,
@@ -188,8 +191,8 @@ func (n *node) announce(e session.PresenceEvent) {
 	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
 }
 
-// recover ends the sessions that a crash left open.
-func (n *node) recover() {
+// endLeftSessions ends the sessions that a crash left open.
+func (n *node) endLeftSessions() {
 	if left := n.state.registry.RecoverOnline(time.Now(), n.announce); left > 0 {
 		n.log.Warn("the gateway had not been stopped: sessions ended", "sessions", left, "reason", session.ReasonGatewayRestart)
 	}

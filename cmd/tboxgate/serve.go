@@ -52,6 +52,7 @@ func (p *program) serve(ctx context.Context, cfg *Config) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
 	}
 	log := newLogger(p.stderr, cfg.Log)
+	warnDescriptors(log, cfg.Limits.Connections)
 	n, err := startNode(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (p *program) serve(ctx context.Context, cfg *Config) (err error) {
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)
 	defer cancel()
-	err = errors.Join(err, removeRunFile(status), n.stop(stopCtx))
+	err = errors.Join(err, removeRunFile(status.DataDir), n.stop(stopCtx))
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -126,8 +127,8 @@ func writeRunFile(s admin.Status) error {
 	return os.Rename(path+".tmp", path)
 }
 
-func removeRunFile(s admin.Status) error {
-	err := os.Remove(filepath.Join(s.DataDir, runFile))
+func removeRunFile(dataDir string) error {
+	err := os.Remove(filepath.Join(dataDir, runFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -429,6 +429,7 @@ func TestSignals(t *testing.T) {
 	require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
 	require.Equal(t, 1, g.exit(t))
 	require.Contains(t, g.stderr.String(), "tboxgate: terminated: stopping at once\n")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, runFile), []byte("{}"), 0o600), "as after a kill -9")
 
 	// What it left behind, a socket among it, does not keep the next one from starting.
 	g = serve(t, dir, "--dev")
