@@ -23,7 +23,7 @@ func TestEventsAreOrderedOverARestart(t *testing.T) {
 	require.NoError(t, s.server.start())
 	require.NoError(t, s.Events().Close(t.Context()))
 	got, _ := bodies(t, s, StreamEvents)
-	require.Equal(t, numbers(0, 3000), got)
+	requireOrder(t, 0, 3000, got)
 	require.Equal(t, "gbt32960.event.LTEST=2E1.online", contents(t, s, StreamEvents)[0].Subject())
 	require.Zero(t, s.Events().Lost())
 	require.Equal(t, uint64(3000), s.Events().Stats().Stored)

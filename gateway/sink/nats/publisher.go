@@ -321,7 +321,9 @@ func (p *publisher) onReply(msg *natsgo.Msg) {
 func (p *publisher) confirmed(number uint64) {
 	p.mu.Lock()
 	m := p.flyingAt(number)
-	if m == nil {
+	if m != nil {
+		p.flight[number%windowMessages] = nil // m may be another message soon
+	} else {
 		m = p.late[number]
 		delete(p.late, number)
 	}

@@ -94,7 +94,7 @@ func TestRecordsKeepTheirOrder(t *testing.T) {
 	publishNumbered(t, s.Sink(), to, 0, n)
 	to.wait(t, n)
 	got, repeated := bodies(t, s, StreamRecords)
-	require.Equal(t, numbers(0, n), got)
+	requireOrder(t, 0, n, got)
 	require.Zero(t, repeated)
 	require.Equal(t, Stats{Stored: n}, s.Sink().Stats())
 }
@@ -112,7 +112,7 @@ func TestCloseStoresWhatIsUnderWay(t *testing.T) {
 
 	s = openStore(t, Options{Dir: dir})
 	got, _ := bodies(t, s, StreamRecords)
-	require.Equal(t, numbers(0, 5000), got)
+	requireOrder(t, 0, 5000, got)
 	publishNumbered(t, s.Sink(), to, 5000, 10)
 	to.wait(t, 5010)
 }
@@ -186,7 +186,7 @@ func TestRefusedRecordsWaitForTheRepair(t *testing.T) {
 	to.wait(t, 300)
 	require.NoError(t, s.Healthy())
 	got, repeated := bodies(t, s, StreamRecords)
-	require.Equal(t, numbers(0, 300), got, "in their order")
+	requireOrder(t, 0, 300, got)
 	require.Zero(t, repeated)
 }
 
@@ -201,7 +201,7 @@ func TestDeletedStreamIsMadeAgain(t *testing.T) {
 	require.ErrorIs(t, s.Healthy(), ErrNoStream)
 	to.wait(t, 20)
 	got, _ := bodies(t, s, StreamRecords)
-	require.Equal(t, numbers(10, 10), got)
+	requireOrder(t, 10, 10, got)
 	require.NoError(t, s.Healthy())
 }
 

@@ -1,7 +1,7 @@
 // Package nats stores frames in NATS JetStream: in a server embedded in this process (the default)
 // or in an external one.
 //
-//	Store ── embedded server (server.go) or a URL; two connections
+//	Store ── embedded server (server.go) or a URL; three connections
 //	  ├─ Sink    frames       → stream GBT32960         gbt32960.up.<vin>.<command>
 //	  ├─ Events  what happens → stream GBT32960_EVENTS  gbt32960.event.<vin>.<kind>
 //	  └─ KV      state        → buckets GBT32960_*      <key>
@@ -79,7 +79,8 @@ type Store struct {
 	opts    Options
 	server  *embedded // nil with an external server
 	records *natsgo.Conn
-	control *natsgo.Conn // everything else, so that state and events do not queue behind frames
+	state   *natsgo.Conn // events and writes to buckets, which must not queue behind frames
+	control *natsgo.Conn // requests, reads and watches
 	js      jetstream.JetStream
 
 	sink   *Sink
@@ -179,9 +180,13 @@ func (s *Store) open(ctx context.Context) error {
 		}
 		s.server = server
 	}
-	// The publisher of records does its own repetition: nats.go must not keep what it could not send.
+	// Publishers repeat by themselves, in order: nats.go must not keep what it could not send, and
+	// send it before them.
 	var err error
 	if s.records, err = s.connect("records", natsgo.ReconnectBufSize(-1)); err != nil {
+		return err
+	}
+	if s.state, err = s.connect("state", natsgo.ReconnectBufSize(-1)); err != nil {
 		return err
 	}
 	if s.control, err = s.connect("control"); err != nil {
@@ -204,7 +209,7 @@ func (s *Store) publishers(ctx context.Context) error {
 	for _, p := range []struct {
 		name string
 		nc   *natsgo.Conn
-	}{{"records", s.records}, {"events", s.control}, {"writes", s.control}} {
+	}{{"records", s.records}, {"events", s.state}, {"writes", s.state}} {
 		pub, err := newPublisher(p.nc, p.name, s.opts.Logger, s.askRepair)
 		if err != nil {
 			return err
@@ -215,7 +220,8 @@ func (s *Store) publishers(ctx context.Context) error {
 	s.events = newEvents(s.pubs[1], s.opts.Logger)
 	s.writes = s.pubs[2]
 	s.follow(s.records, func() {}, s.sink.pub)
-	s.follow(s.control, s.back.ring, s.events.pub, s.writes)
+	s.follow(s.state, func() {}, s.events.pub, s.writes)
+	s.follow(s.control, s.back.ring)
 	for _, b := range buckets {
 		kv, err := s.js.KeyValue(ctx, b.name)
 		if err != nil {
@@ -322,7 +328,7 @@ func (s *Store) shutdown() {
 	for _, p := range s.pubs { // run still after a failed start only
 		_ = p.close(ended)
 	}
-	for _, nc := range []*natsgo.Conn{s.records, s.control} {
+	for _, nc := range []*natsgo.Conn{s.records, s.state, s.control} {
 		if nc != nil {
 			nc.Close()
 		}
