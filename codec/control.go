@@ -99,6 +99,9 @@ func (u *Control) appendUnit(dst []byte, _ Edition, keys int) ([]byte, error) {
 	if keys < 3 {
 		return dst, nil
 	}
+	if len(u.Data) > 0 && (u.ID == ControlUpgrade || u.ID == ControlAlarm) {
+		return dst, &FieldError{Path: "data", Reason: "an upgrade and an alarm have fields of their own"}
+	}
 	switch u.ID {
 	case ControlUpgrade:
 		return u.Upgrade.appendTo(dst)
