@@ -23,20 +23,36 @@ type listener struct {
 	g           *Gateway
 	opt         Listener
 	ln          net.Listener
+	certs       *certs // nil without TLS
 	idleSeconds int64
 	done        chan struct{} // closed when accept has returned
+
+	// Handshakes (PROXY header, TLS) run on goroutines of their own, in a bounded number.
+	ctx       context.Context // ends with the listener
+	cancel    context.CancelFunc
+	slots     chan struct{}
+	preparing sync.WaitGroup
 
 	mu     sync.Mutex
 	byAddr map[netip.Addr]int // connections from one address; nil without a limit
 }
 
 func listen(g *Gateway, opt Listener) (*listener, error) {
-	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}}
-	ln, err := lc.Listen(context.Background(), "tcp", opt.Address)
-	if err != nil {
-		return nil, err
+	l := &listener{
+		g: g, opt: opt, idleSeconds: int64(opt.IdleTimeout / time.Second), done: make(chan struct{}),
+		slots: make(chan struct{}, g.opt.Limits.Handshakes),
 	}
-	l := &listener{g: g, opt: opt, ln: ln, idleSeconds: int64(opt.IdleTimeout / time.Second), done: make(chan struct{})}
+	var err error
+	if opt.TLS != nil {
+		if l.certs, err = loadCerts(*opt.TLS); err != nil {
+			return nil, err
+		}
+	}
+	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}}
+	if l.ln, err = lc.Listen(context.Background(), "tcp", opt.Address); err != nil {
+		return nil, reason(err)
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	if g.opt.Limits.PerAddress > 0 {
 		l.byAddr = map[netip.Addr]int{}
 	}
@@ -65,59 +81,67 @@ func (l *listener) accept() {
 	}
 }
 
-// take gives a connection to the loop that has the fewest, or closes it when a limit is reached.
+// take counts a connection in and leads it to its loop: at once, or by way of a handshake.
 func (l *listener) take(nc net.Conn) {
-	remote := addrPort(nc.RemoteAddr())
-	if why := l.enter(remote); why != "" {
-		l.g.opt.Metrics.ConnectionRefused(why)
-		l.g.warn.Warn("connection refused", "remote", remote, "reason", why)
-		_ = nc.Close()
+	a := &arrival{l: l, nc: nc, remote: addrPort(nc.RemoteAddr())}
+	if why := l.enter(); why != "" {
+		a.refuse(why, nil)
 		return
 	}
-	lp := l.g.leastLoaded()
-	lp.size.Add(1)
-	c := &conn{loop: lp, ln: l, remote: remote, slot: -1, need: 0}
-	if _, err := lp.engine.EnrollContext(nc, c); err != nil {
-		lp.size.Add(-1)
-		l.leave(remote)
-		l.g.opt.Metrics.ConnectionRefused("enrolError")
-		l.g.warn.Warn("connection closed: the event loop could not take it", "remote", remote, "error", err)
+	if l.certs == nil && len(l.opt.ProxyFrom) == 0 {
+		a.admit(nil)
+		return
 	}
+	select {
+	case l.slots <- struct{}{}:
+	default:
+		l.leave()
+		a.refuse("handshakes", nil)
+		return
+	}
+	l.preparing.Go(func() {
+		defer func() { <-l.slots }()
+		a.handshake()
+	})
 }
 
 // enter counts a connection in; the reason says why it may not stay.
-func (l *listener) enter(remote netip.AddrPort) (why string) {
-	lim := &l.g.opt.Limits
+func (l *listener) enter() (why string) {
 	if l.g.draining.Load() {
 		return "draining"
 	}
-	if l.g.connections.Add(1) > int64(lim.Connections) {
-		l.g.connections.Add(-1)
+	if l.g.connections.Add(1) > int64(l.g.opt.Limits.Connections) {
+		l.leave()
 		return "limit"
 	}
-	if l.byAddr == nil {
-		return ""
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.byAddr[remote.Addr()] >= lim.PerAddress {
-		l.g.connections.Add(-1)
-		return "perAddress"
-	}
-	l.byAddr[remote.Addr()]++
 	return ""
 }
 
 // leave counts a connection out.
-func (l *listener) leave(remote netip.AddrPort) {
-	l.g.connections.Add(-1)
+func (l *listener) leave() { l.g.connections.Add(-1) }
+
+// enterAddress counts a connection of an address; false when it has too many.
+func (l *listener) enterAddress(a netip.Addr) bool {
+	if l.byAddr == nil {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.byAddr[a] >= l.g.opt.Limits.PerAddress {
+		return false
+	}
+	l.byAddr[a]++
+	return true
+}
+
+func (l *listener) leaveAddress(a netip.Addr) {
 	if l.byAddr == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byAddr[remote.Addr()]--; l.byAddr[remote.Addr()] <= 0 {
-		delete(l.byAddr, remote.Addr())
+	if l.byAddr[a]--; l.byAddr[a] <= 0 {
+		delete(l.byAddr, a)
 	}
 }
 
@@ -125,4 +149,6 @@ func (l *listener) leave(remote netip.AddrPort) {
 func (l *listener) stop() {
 	_ = l.ln.Close()
 	<-l.done
+	l.cancel()
+	l.preparing.Wait()
 }

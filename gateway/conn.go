@@ -41,6 +41,7 @@ type conn struct {
 	win      *window
 	cause    cause // why it is being closed; the zero value when the peer ends it
 
+	tls       *tlsConn         // nil on plain TCP
 	sess      *session.Session // of a vehicle link
 	platform  atomic.Pointer[platform]
 	wheelPrev *conn

@@ -40,7 +40,7 @@ func (g *Gateway) Start() error {
 		l, err := listen(g, opt)
 		if err != nil {
 			g.unbind()
-			return fmt.Errorf("vehicle listener %s: %w", opt.Address, reason(err))
+			return fmt.Errorf("vehicle listener %s: %w", opt.Address, err)
 		}
 		g.listeners = append(g.listeners, l)
 	}
@@ -62,6 +62,7 @@ func (g *Gateway) Start() error {
 func (g *Gateway) unbind() {
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
+		l.cancel()
 	}
 	g.listeners = nil
 }
@@ -80,6 +81,21 @@ func (g *Gateway) Connections() int { return int(g.connections.Load()) }
 
 // InFlight is the number of record bytes handed to the sink and not confirmed.
 func (g *Gateway) InFlight() int64 { return g.inFlight.Load() }
+
+// Reload reads the certificate files of all listeners again. What cannot be
+// used is named in the error; the certificates before stay in use there.
+func (g *Gateway) Reload() error {
+	var errs []error
+	for _, l := range g.listeners {
+		if l.certs == nil {
+			continue
+		}
+		if err := l.certs.reload(); err != nil {
+			errs = append(errs, fmt.Errorf("vehicle listener %s: %w", l.opt.Address, err))
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // leastLoaded is the loop with the fewest connections.
 func (g *Gateway) leastLoaded() *loop {

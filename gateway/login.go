@@ -59,6 +59,9 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 		l.count.Bad(metrics.BadTime)
 		return nil, unreadable(f)
 	}
+	if o := c.ln.opt.TLS; o != nil && o.RequireVINMatch && c.state != statePlatform && !c.tls.isFor(f.VIN()) {
+		return nil, &refusal{"certificate", codec.FlagError}
+	}
 	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
 	if refused != nil {
 		return nil, refusalOf(refused, f)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,8 @@ type loop struct {
 	unit     []byte       // data unit of an answer in the making
 	answer   []byte       // an answer in the making
 	body     []byte       // record in the making
+	plain    []byte       // decrypted input
+	cipher   []byte       // encrypted output
 	rec      sink.Record
 	message  codec.Message
 }
@@ -90,6 +93,9 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c.deadline = l.now.Add(c.ln.opt.LoginTimeout).Unix()
 	l.wheel.add(c)
 	l.count.Opened()
+	if c.tls != nil { // its first frames may have come with the end of the handshake
+		l.box.put(mail{do: func() { l.guard(c, l.read) }})
+	}
 	return nil, gnet.None
 }
 
@@ -135,7 +141,8 @@ func (l *loop) OnClose(gc gnet.Conn, _ error) gnet.Action {
 	l.wheel.remove(c)
 	delete(l.closing, c)
 	l.size.Add(-1)
-	c.ln.leave(c.remote)
+	c.ln.leaveAddress(c.remote.Addr())
+	c.ln.leave()
 	l.count.Closed(c.cause.metric)
 	c.gc = nil
 	return gnet.None
@@ -294,12 +301,21 @@ func (l *loop) deliver(m *mail) {
 	m.done(nil)
 }
 
-// write hands b to gnet in one call. A failing write closes c before it
-// returns; a peer that leaves too much unread is closed.
+// write sends b to the peer. A failing write closes c before it returns; a peer
+// that leaves too much unread is closed.
 func (l *loop) write(c *conn, b []byte) {
 	if len(b) == 0 {
 		return
 	}
+	if c.tls != nil {
+		l.seal(c, func(t *tls.Conn) error { _, err := t.Write(b); return err })
+		return
+	}
+	l.put(c, b)
+}
+
+// put hands bytes for the socket to gnet in one call.
+func (l *loop) put(c *conn, b []byte) {
 	if _, err := c.gc.Write(b); err != nil || c.state == stateClosed {
 		return
 	}
@@ -339,6 +355,12 @@ func (l *loop) end(c *conn, why cause) {
 func (l *loop) tryFinish(c *conn) {
 	if c.state != stateClosing || (c.win != nil && c.win.n > 0) || c.gc.OutboundBuffered() > 0 {
 		return
+	}
+	if c.tls != nil {
+		l.seal(c, (*tls.Conn).CloseWrite)
+		if c.state == stateClosed {
+			return
+		}
 	}
 	if err := unix.Shutdown(c.gc.Fd(), unix.SHUT_WR); err != nil {
 		l.closeNow(c)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime"
 	"strings"
 	"time"
@@ -79,6 +80,9 @@ type Listener struct {
 	OnStructureError StructureError // default accept
 	LoginTimeout     time.Duration  // from connecting (or logging out) to a login; default 30 s
 	IdleTimeout      time.Duration  // without any frame; default 300 s: a heartbeat period may be 240 s
+	HandshakeTimeout time.Duration  // for a PROXY header and TLS; default 10 s
+	TLS              *TLS           // nil: plain TCP
+	ProxyFrom        []netip.Prefix // load balancers in front, which must send a PROXY header; nobody else may connect then
 }
 
 // Limits bound what one connection and all of them together may hold.
@@ -86,6 +90,7 @@ type Listener struct {
 type Limits struct {
 	Connections   int   // connections in all; default 18,000
 	PerAddress    int   // connections from one address; 0: no limit
+	Handshakes    int   // connections of a listener in a PROXY or TLS handshake at the same time; default 256
 	Window        int   // frames of one connection that may wait for the store; default 256
 	WindowBytes   int   // their bytes as records; default 1 MiB
 	InFlightBytes int64 // bytes of all connections that may wait for the store; default 64 MiB
@@ -100,14 +105,14 @@ func DefaultListener() Listener {
 	return Listener{
 		Address: "0.0.0.0:8999", Profile: ProfileAuto, AckForm: AckTime, AckRealtime: AckAlways,
 		RefuseLogin: RefuseAnswer, OnStructureError: StructureAccept,
-		LoginTimeout: 30 * time.Second, IdleTimeout: 300 * time.Second,
+		LoginTimeout: 30 * time.Second, IdleTimeout: 300 * time.Second, HandshakeTimeout: 10 * time.Second,
 	}
 }
 
 // DefaultLimits holds the values that a zero field of Limits takes.
 func DefaultLimits() Limits {
 	return Limits{
-		Connections: 18000, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
+		Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
 		Inbound: 1 << 20, Outbound: 256 << 10, BadFrames: 16, MaxUnit: codec.MaxUnitSize,
 	}
 }
@@ -159,6 +164,7 @@ func (o Options) withDefaults() (Options, error) {
 	d := DefaultLimits()
 	l := &o.Limits
 	l.Connections = or(l.Connections, d.Connections)
+	l.Handshakes = or(l.Handshakes, d.Handshakes)
 	l.Window = or(l.Window, d.Window)
 	l.WindowBytes = or(l.WindowBytes, d.WindowBytes)
 	l.InFlightBytes = or(l.InFlightBytes, d.InFlightBytes)
@@ -184,6 +190,7 @@ func (o Options) withDefaults() (Options, error) {
 		ln.OnStructureError = or(ln.OnStructureError, def.OnStructureError)
 		ln.LoginTimeout = or(ln.LoginTimeout, def.LoginTimeout)
 		ln.IdleTimeout = or(ln.IdleTimeout, def.IdleTimeout)
+		ln.HandshakeTimeout = or(ln.HandshakeTimeout, def.HandshakeTimeout)
 		if err := ln.validate(); err != nil {
 			return o, err
 		}
@@ -203,6 +210,7 @@ func (l Listener) validate() error {
 		oneOf(l.Address, "onStructureError", l.OnStructureError, StructureAccept, StructureRefuse),
 		atLeast(l.Address, "loginTimeout", l.LoginTimeout),
 		atLeast(l.Address, "idleTimeout", l.IdleTimeout),
+		atLeast(l.Address, "handshakeTimeout", l.HandshakeTimeout),
 	)
 }
 

@@ -23,30 +23,13 @@ func (c *conn) arrived() int {
 func (l *loop) read(c *conn) {
 	c.stalled = false
 	l.out, l.outFlags = l.out[:0], l.outFlags[:0]
-	for c.state < stateClosing {
-		have := c.gc.InboundBuffered()
-		if have == 0 || have < int(c.need) {
-			break
-		}
-		if c.full() {
-			l.stall(c)
-			break
-		}
-		most := max(peekMost, int(c.need))
-		b, err := c.gc.Peek(min(have, most))
-		if err != nil {
-			break
-		}
-		n := l.frames(c, b)
-		if c.state == stateClosed {
-			return
-		}
-		if n > 0 {
-			_, _ = c.gc.Discard(n) // n bytes are there: it cannot fail
-		}
-		if c.stalled || (n == 0 && (len(b) == have || int(c.need) <= len(b))) {
-			break
-		}
+	if c.tls != nil {
+		l.readTLS(c)
+	} else {
+		l.readPlain(c)
+	}
+	if c.state == stateClosed {
+		return
 	}
 	if c.state == stateClosing {
 		_, _ = c.gc.Discard(-1) // everything
@@ -64,6 +47,60 @@ func (l *loop) read(c *conn) {
 	c.unread = int32(c.gc.InboundBuffered())
 	if c.state == stateClosing {
 		l.tryFinish(c)
+	}
+}
+
+// readPlain handles frames where they lie, in gnet's buffers.
+func (l *loop) readPlain(c *conn) {
+	for c.state < stateClosing {
+		have := c.gc.InboundBuffered()
+		if have == 0 || have < int(c.need) {
+			return
+		}
+		if c.full() {
+			l.stall(c)
+			return
+		}
+		b, err := c.gc.Peek(min(have, max(peekMost, int(c.need))))
+		if err != nil {
+			return
+		}
+		n := l.frames(c, b)
+		if c.state == stateClosed {
+			return
+		}
+		if n > 0 {
+			_, _ = c.gc.Discard(n) // n bytes are there: it cannot fail
+		}
+		if c.stalled || (n == 0 && (len(b) == have || int(c.need) <= len(b))) {
+			return
+		}
+	}
+}
+
+// readTLS decrypts what has come and handles its frames. What is no whole frame
+// yet stays with the connection.
+func (l *loop) readTLS(c *conn) {
+	t := c.tls
+	for c.state < stateClosing {
+		if c.full() {
+			l.stall(c)
+			return
+		}
+		b := append(l.plain[:0], t.rest...)
+		b, open := l.decrypt(c, b)
+		n := 0
+		if len(b) >= int(c.need) {
+			n = l.frames(c, b)
+		}
+		t.keep(b[n:])
+		l.plain = b[:0]
+		if !open && c.state < stateClosing {
+			l.end(c, causePeer)
+		}
+		if c.stalled || c.gc.InboundBuffered() == 0 {
+			return
+		}
 	}
 }
 
@@ -96,9 +133,13 @@ func (l *loop) frames(c *conn, b []byte) (n int) {
 // gives a peer up that sends on regardless.
 func (l *loop) stall(c *conn) {
 	c.stalled = true
-	if c.gc.InboundBuffered() > l.g.opt.Limits.Inbound {
+	unread := c.gc.InboundBuffered()
+	if c.tls != nil {
+		unread += len(c.tls.rest)
+	}
+	if unread > l.g.opt.Limits.Inbound {
 		l.g.warn.Warn("connection closed: it kept sending while the store was slow",
-			"remote", c.remote, "vin", c.vinString(), "unread", c.gc.InboundBuffered())
+			"remote", c.remote, "vin", c.vinString(), "unread", unread)
 		l.end(c, causeOverflow)
 		return
 	}

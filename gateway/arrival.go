@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/pires/go-proxyproto"
+	"golang.org/x/sys/unix"
+)
+
+// arrival is a connection between being accepted and belonging to a loop.
+type arrival struct {
+	l      *listener
+	nc     net.Conn
+	remote netip.AddrPort // of the peer; behind a proxy, what its header says
+}
+
+// refuse closes a connection that has been counted out already.
+func (a *arrival) refuse(why string, err error) {
+	_ = a.nc.Close()
+	a.l.g.opt.Metrics.ConnectionRefused(why)
+	if err != nil {
+		a.l.g.warn.Warn("connection refused", "remote", a.remote, "reason", why, "error", err)
+		return
+	}
+	a.l.g.warn.Warn("connection refused", "remote", a.remote, "reason", why)
+}
+
+// admit gives the connection to the loop that has the fewest.
+func (a *arrival) admit(t *tlsConn) {
+	l := a.l
+	if !l.enterAddress(a.remote.Addr()) {
+		l.leave()
+		a.refuse("perAddress", nil)
+		return
+	}
+	lp := l.g.leastLoaded()
+	lp.size.Add(1)
+	c := &conn{loop: lp, ln: l, remote: a.remote, slot: -1, tls: t}
+	if _, err := lp.engine.EnrollContext(a.nc, c); err != nil {
+		lp.size.Add(-1)
+		l.leaveAddress(a.remote.Addr())
+		l.leave()
+		a.refuse("enrolError", err)
+	}
+}
+
+// handshake reads what comes before the first frame: a proxy's header, then TLS.
+func (a *arrival) handshake() {
+	l := a.l
+	ctx, cancel := context.WithTimeout(l.ctx, l.opt.HandshakeTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = a.nc.SetDeadline(time.Unix(1, 0)) })
+	fail := func(why string, err error) {
+		stop()
+		l.leave()
+		a.refuse(why, err)
+	}
+	if len(l.opt.ProxyFrom) > 0 {
+		if err := a.readProxyHeader(); err != nil {
+			fail("proxyHeader", err)
+			return
+		}
+	}
+	var t *tlsConn
+	if l.certs != nil {
+		var err error
+		if t, err = a.startTLS(ctx); err != nil {
+			fail("tlsHandshake", err)
+			return
+		}
+	}
+	if !stop() {
+		fail("handshakeTimeout", context.Cause(ctx))
+		return
+	}
+	a.admit(t)
+}
+
+// startTLS runs the handshake and turns the TLS connection over to the loop.
+func (a *arrival) startTLS(ctx context.Context) (*tlsConn, error) {
+	config, err := a.l.certs.current(time.Now())
+	if err != nil {
+		a.l.g.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "listener", a.l.opt.Address, "error", err)
+	}
+	t := &tlsConn{pipe: &tlsPipe{socket: a.nc}}
+	t.tls = tls.Server(t.pipe, config)
+	if err := t.tls.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	t.pipe.socket = nil
+	if certs := t.tls.ConnectionState().PeerCertificates; len(certs) > 0 {
+		t.names = names(certs[0])
+	}
+	return t, nil
+}
+
+var (
+	errProxyFrom = errors.New("not one of proxyFrom, so its word about the peer's address is not taken")
+	errNoProxy   = errors.New("no PROXY header, which the listener's proxyFrom demands")
+)
+
+// readProxyHeader reads the PROXY header, version 1 or 2, that a listener with
+// ProxyFrom demands, and not a byte more: what follows belongs to TLS or to the
+// loop, so the header is looked at in the kernel first.
+func (a *arrival) readProxyHeader() error {
+	if !slices.ContainsFunc(a.l.opt.ProxyFrom, func(p netip.Prefix) bool { return p.Contains(a.remote.Addr()) }) {
+		return errProxyFrom
+	}
+	sc, ok := a.nc.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("no socket: %T", a.nc)
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, maxProxyV2)
+	for {
+		n, err := peekSocket(rc, buf)
+		if err != nil {
+			return err
+		}
+		size, err := proxyHeaderSize(buf[:n])
+		if err != nil {
+			return err
+		}
+		if size > 0 && size <= n {
+			return a.takeProxyHeader(size)
+		}
+		time.Sleep(time.Millisecond) // the bytes seen stay, so the socket stays readable: there is nothing to wait on
+	}
+}
+
+// peekSocket waits for input and copies it without taking it.
+func peekSocket(rc syscall.RawConn, buf []byte) (n int, err error) {
+	waitErr := rc.Read(func(fd uintptr) bool {
+		n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if err = errors.Join(waitErr, err); err == nil && n == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Sizes of a PROXY header: version 1 is a line, version 2 has 16 bytes and a length.
+const (
+	maxProxyV1 = 107
+	maxProxyV2 = 16 + 4096
+)
+
+// proxyHeaderSize is the size of the PROXY header that b begins with, 0 when
+// there are too few bytes to tell.
+func proxyHeaderSize(b []byte) (int, error) {
+	switch v1, v2 := proxyproto.SIGV1, proxyproto.SIGV2; {
+	case bytes.HasPrefix(b, v2[:min(len(b), len(v2))]):
+		if len(b) < 16 {
+			return 0, nil
+		}
+		size := 16 + int(b[14])<<8 + int(b[15])
+		if size > maxProxyV2 {
+			return 0, fmt.Errorf("PROXY header of %d bytes, at most %d are taken", size, maxProxyV2)
+		}
+		return size, nil
+	case bytes.HasPrefix(b, v1[:min(len(b), len(v1))]):
+		if end := bytes.Index(b, []byte("\r\n")); end >= 0 {
+			return end + 2, nil
+		}
+		if len(b) >= maxProxyV1 {
+			return 0, fmt.Errorf("PROXY header without an end in %d bytes", maxProxyV1)
+		}
+		return 0, nil
+	}
+	return 0, errNoProxy
+}
+
+// takeProxyHeader takes the header off the socket, and its word for the peer's address.
+func (a *arrival) takeProxyHeader(size int) error {
+	b := make([]byte, size)
+	if _, err := io.ReadFull(a.nc, b); err != nil {
+		return err
+	}
+	h, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
+	if err != nil {
+		return err
+	}
+	if src, _, ok := h.TCPAddrs(); ok && h.Command.IsProxy() {
+		a.remote = addrPort(src)
+	}
+	return nil // LOCAL: the proxy speaks for itself, a health check
+}
