@@ -112,10 +112,11 @@ func TestDiskThatTakesNoWrites(t *testing.T) {
 	require.Eventually(t, func() bool { return s.brokenReason() != nil }, limit, time.Millisecond)
 	stored := to.count()
 	require.Less(t, stored, 5000)
-	require.ErrorContains(t, s.Healthy(), "file too large")
+	require.ErrorIs(t, s.Healthy(), unix.EFBIG)
+	require.ErrorContains(t, s.Healthy(), "takes no writes: file too large")
 	time.Sleep(1500 * time.Millisecond) // the keeper looks again
 	require.Equal(t, stored, to.count())
-	require.ErrorContains(t, s.Healthy(), "the data directory takes no writes")
+	require.ErrorIs(t, s.Healthy(), unix.EFBIG)
 
 	restore()
 	to.wait(t, 5000)

@@ -45,6 +45,7 @@ func (e *Events) Publish(vin codec.VIN, kind string, body []byte) {
 	m.split = len(b)
 	m.buf = append(b, body...)
 	if e.pub.snapshot().WaitingBytes+int64(len(m.buf)) > e.limit {
+		e.pub.drop(m)
 		e.lose(kind)
 		return
 	}

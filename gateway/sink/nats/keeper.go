@@ -2,7 +2,9 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -48,12 +50,12 @@ func (s *Store) keep() {
 			wait = restartWait
 			continue
 		}
-		s.setBroken(err)
-		if now.Before(nextStart) {
+		if full := probe(s.opts.Dir); full != nil {
+			s.setBroken(full) // says more, and no restart would help
 			continue
 		}
-		if err := probe(s.opts.Dir); err != nil {
-			s.setBroken(err)
+		s.setBroken(err)
+		if now.Before(nextStart) {
 			continue
 		}
 		s.restart(err)
@@ -126,25 +128,28 @@ func (s *Store) brokenReason() error {
 }
 
 // probe writes and removes a file to see whether the disk takes writes.
-func probe(dir string) (err error) {
+func probe(dir string) error {
 	f, err := os.CreateTemp(dir, ".probe-*")
-	if err != nil {
-		return fmt.Errorf("the data directory takes no writes: %w", err)
+	if err == nil {
+		err = errors.Join(fill(f), f.Close(), os.Remove(f.Name()))
 	}
-	defer func() {
-		_ = f.Close()
-		if e := os.Remove(f.Name()); err == nil && e != nil {
-			err = fmt.Errorf("the data directory takes no writes: %w", e)
-		}
-	}()
+	if err == nil {
+		return nil
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err // the file's name is new each time, and tells nothing
+	}
+	return fmt.Errorf("the data directory %s takes no writes: %w", dir, err)
+}
+
+// fill writes probeBytes to the disk.
+func fill(f *os.File) error {
 	block := make([]byte, 1<<20)
 	for range probeBytes / len(block) {
 		if _, err := f.Write(block); err != nil {
-			return fmt.Errorf("the data directory takes no writes: %w", err)
+			return err
 		}
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("the data directory takes no writes: %w", err)
-	}
-	return nil
+	return f.Sync()
 }

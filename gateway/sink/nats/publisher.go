@@ -403,7 +403,12 @@ func (p *publisher) tell(m *message, err error) {
 		m.to.Stored(m.ticket)
 	}
 	if m.reuse {
-		m.reset()
-		p.pool.Put(m)
+		p.drop(m)
 	}
+}
+
+// drop gives back a message that nobody and no number names.
+func (p *publisher) drop(m *message) {
+	m.reset()
+	p.pool.Put(m)
 }

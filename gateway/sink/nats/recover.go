@@ -303,7 +303,7 @@ func (p *publisher) close(ctx context.Context) error {
 	<-p.deaf
 
 	p.mu.Lock()
-	left, cause := p.drop()
+	left, cause := p.giveUp()
 	p.mu.Unlock()
 	for _, m := range left {
 		p.tell(m, ErrClosed)
@@ -317,8 +317,8 @@ func (p *publisher) close(ctx context.Context) error {
 	return fmt.Errorf("nats: closed with %d %s not stored: %w", len(left), p.name, cause)
 }
 
-// drop empties the publisher and returns what was not stored, and why. The lock is held.
-func (p *publisher) drop() (left []*message, cause error) {
+// giveUp empties the publisher and returns what was not stored, and why. The lock is held.
+func (p *publisher) giveUp() (left []*message, cause error) {
 	if cause = p.down; cause == nil {
 		cause = p.trouble
 	}

@@ -144,7 +144,7 @@ func affordable(dir string) (int64, error) {
 	if err := unix.Statfs(at, &disk); err != nil {
 		return 0, fmt.Errorf("nats: the free disk at %s cannot be told: %w", at, err)
 	}
-	free := int64(disk.Bavail) * int64(disk.Bsize)
+	free := int64(disk.Bavail * uint64(disk.Bsize))
 	err := filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // no store yet, or a file that went away
