@@ -184,6 +184,7 @@ func (m *Message) parseHeader(o *object) {
 // parseUnit reads the keys of the data unit.
 func (m *Message) parseUnit(o *object) {
 	if m.Body = m.bodyFor(o); m.Body != nil {
+		o.fields = m.Body
 		keys := m.Body.parseKeys(o)
 		m.Missing = m.Body.keyCount() - keys
 		if keys == 0 {

@@ -15,7 +15,8 @@ type object struct {
 	n      *node
 	path   string // of the object, "" for the envelope
 	item   *item  // the nearest enclosing info item or parameter, which lists the marks
-	absent string // the first key of a data unit that is not there
+	fields Body   // of the envelope: the data unit, to name the keys it would have
+	absent string // the first of them that is not there
 }
 
 // jsonReader is what the objects of one input share.
@@ -115,12 +116,25 @@ func (o *object) done() {
 			continue
 		}
 		reason := "unknown key"
-		if o.absent != "" {
-			reason = "not possible here: unknown, or after " + strconv.Quote(o.absent) + ", which is absent"
+		if o.ofUnit(m.key) {
+			reason = "stands after " + strconv.Quote(o.absent) + ", which is absent"
 		}
 		o.fail(m.key, m.offset, reason)
 		return
 	}
+}
+
+// ofUnit reports whether the key is one of a field of the data unit.
+func (o *object) ofUnit(key string) bool {
+	if o.fields == nil {
+		return false
+	}
+	for i := range o.fields.keyCount() {
+		if k := o.fields.keyAt(i); key == k || key == k+"Hex" || key == k+"Count" {
+			return true
+		}
+	}
+	return false
 }
 
 // object returns the object under key; without one, an empty object and an error.

@@ -36,9 +36,20 @@ type found struct {
 	code Code
 }
 
+// maxScratch is the size above which a buffer is not kept between two messages.
+const maxScratch = 64 << 10
+
+// keep returns the buffer, empty, for the next message.
+func keep(b []byte) []byte {
+	if cap(b) > maxScratch {
+		return nil
+	}
+	return b[:0]
+}
+
 // reset starts a walk.
 func (w *jsonWriter) reset(e Edition) {
-	*w = jsonWriter{edition: e, abnormal: w.abnormal[:0], invalid: w.invalid[:0], found: w.found[:0], paths: w.paths[:0], scratch: w.scratch}
+	*w = jsonWriter{edition: e, abnormal: keep(w.abnormal), invalid: keep(w.invalid), found: w.found[:0], paths: keep(w.paths), scratch: w.scratch}
 }
 
 // at moves the walk to entry i of the outer list; key "" leaves it.

@@ -64,7 +64,7 @@ func (m *Message) Fault() (p Problem, ok bool) {
 // Problems returns everything odd about the message in wire order, at most [MaxProblems] and a last
 // one of code more. nil is the usual answer.
 func (m *Message) Problems() []Problem {
-	m.json.scratch = m.appendJSON(m.json.scratch[:0], JSONOptions{})
+	m.json.scratch = keep(m.appendJSON(m.json.scratch, JSONOptions{}))
 	w := &m.json
 	if len(w.found) == 0 {
 		return nil

@@ -39,6 +39,9 @@ func (u *Realtime) decode(b []byte, d *decoding) (n, keys int) {
 	if len(b) < TimeSize {
 		return 0, 0
 	}
+	if cap(u.Info) > maxPooled {
+		*u = Realtime{}
+	}
 	size := len(b)
 	u.Time = Time(b[:TimeSize])
 	b = b[TimeSize:]
@@ -163,26 +166,19 @@ type pool[T any] struct {
 	pass  uint64 // the pass that n belongs to
 }
 
-// maxPooled bounds what a pool keeps: one hostile frame may hold thousands of empty items, and the
-// memory they took is not kept for ever.
-const maxPooled = 64
+// maxPooled is the number of items above which a frame's memory is not kept: one hostile frame may
+// hold thousands of empty items, a real one holds a dozen.
+const maxPooled = 256
 
 // next returns an item for the pass given. Pools are not reset one by one: most items of the
 // standard are in no frame.
 func (p *pool[T]) next(pass uint64) *T {
 	if p.pass != pass {
-		p.start(pass)
+		p.pass, p.n = pass, 0
 	}
 	if p.n == len(p.items) {
 		p.items = append(p.items, new(T))
 	}
 	p.n++
 	return p.items[p.n-1]
-}
-
-func (p *pool[T]) start(pass uint64) {
-	p.pass, p.n = pass, 0
-	if len(p.items) > maxPooled {
-		p.items = append([]*T(nil), p.items[:maxPooled]...)
-	}
 }

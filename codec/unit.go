@@ -150,10 +150,11 @@ func (m *Message) ensureCanonical(unit []byte) {
 	if _, report := m.Body.(*Realtime); report && m.pass.fault.code == "" && !m.pass.marked {
 		return
 	}
-	var err error
-	if m.json.scratch, err = m.appendUnit(m.json.scratch[:0]); err != nil || !bytes.Equal(m.json.scratch, unit) {
+	again, err := m.appendUnit(m.json.scratch)
+	if err != nil || !bytes.Equal(again, unit) {
 		m.keep(unit, fault{code: CodeNotCanonical, key: "rest"})
 	}
+	m.json.scratch = keep(again)
 }
 
 // CheckUnit reports what is wrong with a data unit that is to be sent under edition e, command c and

@@ -388,7 +388,7 @@ func (v *Alarms2025) appendJSON(b []byte, w *jsonWriter) []byte {
 
 func (v *AlarmLevel2025) appendJSON(b []byte, w *jsonWriter) []byte {
 	b = append(b, `{"bit":`...)
-	if !(v.Bit <= 31) {
+	if !(v.Bit <= 27) {
 		w.problem("bit", CodeOutOfRange)
 	}
 	b = appendUint(b, uint32(v.Bit))

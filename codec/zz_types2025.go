@@ -366,7 +366,7 @@ func (v *Alarms2025) clone() Item {
 // AlarmLevel2025 is the the level of one general alarm.
 type AlarmLevel2025 struct {
 	// Bit: bit number in the general alarm flags (通用报警标志位).
-	// raw 0..31
+	// raw 0..27
 	Bit uint8
 
 	// Level: level (故障等级).
