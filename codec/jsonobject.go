@@ -308,21 +308,21 @@ func (o *object) count(key string, bits int) Count {
 	return MakeCount(uint16(o.raw(key+"Count", bits)))
 }
 
-// measures8, measures16, raws8 and raws32 read the array of a list of numbers.
-func (o *object) measures8(key string, s scale) List8 {
+// temperatures, cellVoltages, raws8 and raws32 read the array of a list of numbers.
+func (o *object) temperatures(key string) List8 {
 	nodes := o.list(key)
 	l := make(List8, len(nodes))
 	for i := range nodes {
-		l[i] = uint8(o.marked(key, i, &nodes[i], 8, s))
+		l[i] = uint8(o.marked(key, i, &nodes[i], 8, scale{step: 1, offset: temperatureOffset}))
 	}
 	return l
 }
 
-func (o *object) measures16(key string, s scale) List16 {
+func (o *object) cellVoltages(key string) List16 {
 	nodes := o.list(key)
 	l := make(List16, 0, 2*len(nodes))
 	for i := range nodes {
-		v := o.marked(key, i, &nodes[i], 16, s)
+		v := o.marked(key, i, &nodes[i], 16, scale{step: 1, decimals: 3})
 		l = append(l, byte(v>>8), byte(v))
 	}
 	return l

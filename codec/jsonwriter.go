@@ -201,8 +201,11 @@ func (w *jsonWriter) time(b []byte, key string, t Time) []byte {
 		'T', digits[h], digits[h+1], ':', digits[mi], digits[mi+1], ':', digits[s], digits[s+1], '+', '0', '8', ':', '0', '0', '"')
 }
 
-// measures8 appends the array of a list of one-byte measurements with the raw range 0..hi.
-func (w *jsonWriter) measures8(b []byte, key string, list List8, hi uint8, offset int32) []byte {
+// temperatureOffset is the offset of every list of one-byte measurements: all are temperatures.
+const temperatureOffset = -40
+
+// temperatures appends the array of a list of temperatures with the raw range 0..hi.
+func (w *jsonWriter) temperatures(b []byte, key string, list List8, hi uint8) []byte {
 	b = append(b, '[')
 	n := len(list)
 	if n == 0 {
@@ -210,27 +213,27 @@ func (w *jsonWriter) measures8(b []byte, key string, list List8, hi uint8, offse
 	}
 	for i := 0; i < n; i++ {
 		raw := list[i]
-		v := uint32(int32(raw) + offset)
+		v := uint32(int32(raw) + temperatureOffset)
 		if raw <= hi && v-10 < 90 {
 			tens := v * 103 >> 10
 			b = append(b, byte('0'+tens), byte('0'+v-10*tens), ',')
 			continue
 		}
-		b, i = w.oddMeasure8(b, key, list, i, hi, offset)
+		b, i = w.oddTemperature(b, key, list, i, hi)
 	}
 	b[len(b)-1] = ']' // in place of the last comma
 	return b
 }
 
-// oddMeasure8 appends entry i, whatever it is, or the run of marks that begins with it, each with a
+// oddTemperature appends entry i, whatever it is, or the run of marks that begins with it, each with a
 // comma behind it. It returns the last entry written.
-func (w *jsonWriter) oddMeasure8(b []byte, key string, list List8, i int, hi uint8, offset int32) ([]byte, int) {
+func (w *jsonWriter) oddTemperature(b []byte, key string, list List8, i int, hi uint8) ([]byte, int) {
 	raw := list[i]
 	if raw < mark8 {
 		if raw > hi {
 			w.problemAt(key, i, CodeOutOfRange)
 		}
-		return append(appendInt(b, int32(raw)+offset), ','), i
+		return append(appendInt(b, int32(raw)+temperatureOffset), ','), i
 	}
 	from := i
 	b = append(b, "null,"...)
@@ -242,10 +245,9 @@ func (w *jsonWriter) oddMeasure8(b []byte, key string, list List8, i int, hi uin
 	return b, i
 }
 
-// measures16 appends the array of a list of two-byte measurements in thousandths, raw range 0..hi.
-// Cell voltages are most of a frame's numbers and lie below ten volts: the loop writes each of them
+// cellVoltages appends the array of a list of voltages in thousandths, raw range 0..hi. Cell voltages are most of a frame's numbers and lie below ten volts: the loop writes each of them
 // as one word.
-func (w *jsonWriter) measures16(b []byte, key string, list List16, hi uint16) []byte {
+func (w *jsonWriter) cellVoltages(b []byte, key string, list List16, hi uint16) []byte {
 	b = append(b, '[')
 	n := list.Len()
 	if n == 0 {
@@ -261,7 +263,7 @@ func (w *jsonWriter) measures16(b []byte, key string, list List16, hi uint16) []
 			b = b[:at+6]
 			continue
 		}
-		b, i = w.oddMeasure16(b, key, list, i, hi)
+		b, i = w.oddVoltage(b, key, list, i, hi)
 	}
 	b[len(b)-1] = ']' // in place of the last comma
 	return b
@@ -277,9 +279,9 @@ func thousandths(abcd uint16) uint64 {
 		uint64(uint32(bcd[0])|uint32(bcd[1])<<8|uint32(bcd[2])<<16|uint32(bcd[3])<<24)<<16
 }
 
-// oddMeasure16 appends entry i, whatever it is, or the run of marks that begins with it, each with a
+// oddVoltage appends entry i, whatever it is, or the run of marks that begins with it, each with a
 // comma behind it. It returns the last entry written.
-func (w *jsonWriter) oddMeasure16(b []byte, key string, list List16, i int, hi uint16) ([]byte, int) {
+func (w *jsonWriter) oddVoltage(b []byte, key string, list List16, i int, hi uint16) ([]byte, int) {
 	raw := list.At(i)
 	if raw < mark16 {
 		if raw > hi {

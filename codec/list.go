@@ -5,14 +5,15 @@ import (
 	"iter"
 )
 
-// List8, List16 and List32 are lists of raw numbers as they stand on the wire: views of the frame,
-// so that decoding a list of any length costs nothing. They may also be made by [MakeList8] and its
-// siblings.
-type (
-	List8  []byte // one byte an entry
-	List16 []byte // two bytes an entry, big-endian
-	List32 []byte // four bytes an entry, big-endian
-)
+// List8 is a list of raw numbers of one byte, as they stand on the wire: a view of the frame, so that
+// decoding a list of any length costs nothing. [MakeList8] makes one from values.
+type List8 []byte
+
+// List16 is a list of raw numbers of two bytes, big-endian; see [List8].
+type List16 []byte
+
+// List32 is a list of raw numbers of four bytes, big-endian; see [List8].
+type List32 []byte
 
 // MakeList8 returns the list of the raw values given.
 func MakeList8(values ...uint8) List8 { return append(List8(nil), values...) }

@@ -31,8 +31,8 @@ func jsonOf(t testing.TB, f Frame) string {
 }
 
 const (
-	wireTime = "120a1e142400" // 2018-10-30 20:36:00
-	jsonTime = `"time":"2018-10-30T20:36:00+08:00"`
+	unitTime     = "120a1e142400" // 2018-10-30 20:36:00
+	unitTimeJSON = `"time":"2018-10-30T20:36:00+08:00"`
 )
 
 // TestUnits holds one line for every rule of the JSON form that the samples do not show.
@@ -49,108 +49,108 @@ func TestUnits(t *testing.T) {
 	}{
 		{"empty realtime", 2016, CommandRealtime, cmd, "", `"problems":[{"path":"time","code":"truncated"}]`},
 		{"cut in the time", 2016, CommandRealtime, cmd, "120a", `"rest":"120a","problems":[{"path":"time","code":"truncated"}]`},
-		{"no items", 2016, CommandRealtime, cmd, wireTime, jsonTime + `,"info":[]`},
-		{"cut item", 2016, CommandRealtime, cmd, wireTime + "0401", jsonTime + `,"info":[],"rest":"0401","problems":[{"path":"info[0]","code":"truncated"}]`},
-		{"unknown item after a good one", 2016, CommandRealtime, cmd, wireTime + "040100000000" + "0a11",
-			jsonTime + `,"info":[{"type":"engine","state":1,"crankshaftSpeed":0,"fuelConsumption":0.00}],"rest":"0a11","problems":[{"path":"info[1]","code":"unknownItem"}]`},
-		{"empty custom item", 2016, CommandRealtime, cmd, wireTime + "fe0000", jsonTime + `,"info":[{"type":"custom","id":254,"data":""}],"problems":[{"path":"info[0].data","code":"outOfRange"}]`},
-		{"position south and west", 2016, CommandRealtime, cmd, wireTime + "0507073d270801dcda6a",
-			jsonTime + `,"info":[{"type":"position","status":7,"longitude":-121.448200,"latitude":-31.251050,"_valid":false}]`},
-		{"position zero west, beyond the pole", 2016, CommandRealtime, cmd, wireTime + "0506000000001dcd6500",
-			jsonTime + `,"info":[{"type":"position","status":6,"longitude":0.000000,"latitude":-500.000000,"_valid":true}],"problems":[{"path":"info[0].latitude","code":"outOfRange"}]`},
-		{"count mark without entries", 2016, CommandRealtime, cmd, wireTime + "02ff",
-			jsonTime + `,"info":[{"type":"driveMotors","motorsCount":255,"motors":[]}],"problems":[{"path":"info[0].motorsCount","code":"countMark"}]`},
-		{"count mark with a placeholder", 2016, CommandRealtime, cmd, wireTime + "09fe01fffe42",
-			jsonTime + `,"info":[{"type":"storageTemperatures","subsystemsCount":254,"subsystems":[{"number":1,"temperaturesCount":65534,"temperatures":[26]}]}],` +
+		{"no items", 2016, CommandRealtime, cmd, unitTime, unitTimeJSON + `,"info":[]`},
+		{"cut item", 2016, CommandRealtime, cmd, unitTime + "0401", unitTimeJSON + `,"info":[],"rest":"0401","problems":[{"path":"info[0]","code":"truncated"}]`},
+		{"unknown item after a good one", 2016, CommandRealtime, cmd, unitTime + "040100000000" + "0a11",
+			unitTimeJSON + `,"info":[{"type":"engine","state":1,"crankshaftSpeed":0,"fuelConsumption":0.00}],"rest":"0a11","problems":[{"path":"info[1]","code":"unknownItem"}]`},
+		{"empty custom item", 2016, CommandRealtime, cmd, unitTime + "fe0000", unitTimeJSON + `,"info":[{"type":"custom","id":254,"data":""}],"problems":[{"path":"info[0].data","code":"outOfRange"}]`},
+		{"position south and west", 2016, CommandRealtime, cmd, unitTime + "0507073d270801dcda6a",
+			unitTimeJSON + `,"info":[{"type":"position","status":7,"longitude":-121.448200,"latitude":-31.251050,"_valid":false}]`},
+		{"position zero west, beyond the pole", 2016, CommandRealtime, cmd, unitTime + "0506000000001dcd6500",
+			unitTimeJSON + `,"info":[{"type":"position","status":6,"longitude":0.000000,"latitude":-500.000000,"_valid":true}],"problems":[{"path":"info[0].latitude","code":"outOfRange"}]`},
+		{"count mark without entries", 2016, CommandRealtime, cmd, unitTime + "02ff",
+			unitTimeJSON + `,"info":[{"type":"driveMotors","motorsCount":255,"motors":[]}],"problems":[{"path":"info[0].motorsCount","code":"countMark"}]`},
+		{"count mark with a placeholder", 2016, CommandRealtime, cmd, unitTime + "09fe01fffe42",
+			unitTimeJSON + `,"info":[{"type":"storageTemperatures","subsystemsCount":254,"subsystems":[{"number":1,"temperaturesCount":65534,"temperatures":[26]}]}],` +
 				`"problems":[{"path":"info[0].subsystemsCount","code":"countMark"},{"path":"info[0].subsystems[0].temperaturesCount","code":"countMark"}]`},
-		{"count mark that fits neither way", 2016, CommandRealtime, cmd, wireTime + "02ff00",
-			jsonTime + `,"info":[{"type":"driveMotors","motorsCount":255,"motors":[]}],"rest":"00","problems":[{"path":"info[0].motorsCount","code":"countMark"},{"path":"info[1]","code":"unknownItem"}]`},
-		{"a count that is never a mark", 2016, CommandRealtime, cmd, wireTime + "0801" + "01" + "0000" + "2710" + "00fe" + "0001" + "fe" + strings.Repeat("ffff", 254),
-			jsonTime + `,"info":[{"type":"storageVoltages","subsystems":[{"number":1,"voltage":0.0,"current":0.0,"cellCount":254,"firstCell":1,"cellVoltages":[` +
+		{"count mark that fits neither way", 2016, CommandRealtime, cmd, unitTime + "02ff00",
+			unitTimeJSON + `,"info":[{"type":"driveMotors","motorsCount":255,"motors":[]}],"rest":"00","problems":[{"path":"info[0].motorsCount","code":"countMark"},{"path":"info[1]","code":"unknownItem"}]`},
+		{"a count that is never a mark", 2016, CommandRealtime, cmd, unitTime + "0801" + "01" + "0000" + "2710" + "00fe" + "0001" + "fe" + strings.Repeat("ffff", 254),
+			unitTimeJSON + `,"info":[{"type":"storageVoltages","subsystems":[{"number":1,"voltage":0.0,"current":0.0,"cellCount":254,"firstCell":1,"cellVoltages":[` +
 				strings.Repeat("null,", 253) + `null]}],"invalid":["subsystems[0].cellVoltages[0..253]"]}],"problems":[{"path":"info[0].subsystems[0].cellVoltagesCount","code":"outOfRange"}]`},
-		{"runs of marks", 2016, CommandRealtime, cmd, wireTime + "0901" + "01" + "0008" + "ff4041ffffff" + "fefe",
-			jsonTime + `,"info":[{"type":"storageTemperatures","subsystems":[{"number":1,"temperatures":[null,24,25,null,null,null,null,null]}],` +
+		{"runs of marks", 2016, CommandRealtime, cmd, unitTime + "0901" + "01" + "0008" + "ff4041ffffff" + "fefe",
+			unitTimeJSON + `,"info":[{"type":"storageTemperatures","subsystems":[{"number":1,"temperatures":[null,24,25,null,null,null,null,null]}],` +
 				`"abnormal":["subsystems[0].temperatures[6..7]"],"invalid":["subsystems[0].temperatures[0]","subsystems[0].temperatures[3..5]"]}]`},
-		{"out of range in a list", 2016, CommandRealtime, cmd, wireTime + "0901" + "01" + "0003" + "fbfd00",
-			jsonTime + `,"info":[{"type":"storageTemperatures","subsystems":[{"number":1,"temperatures":[211,213,-40]}]}],` +
+		{"out of range in a list", 2016, CommandRealtime, cmd, unitTime + "0901" + "01" + "0003" + "fbfd00",
+			unitTimeJSON + `,"info":[{"type":"storageTemperatures","subsystems":[{"number":1,"temperatures":[211,213,-40]}]}],` +
 				`"problems":[{"path":"info[0].subsystems[0].temperatures[0]","code":"outOfRange"},{"path":"info[0].subsystems[0].temperatures[1]","code":"outOfRange"}]`},
-		{"cells above ten and sixty volts", 2016, CommandRealtime, cmd, wireTime + "0801" + "01" + "0000" + "2710" + "0003" + "0001" + "03" + "2710" + "ea61" + "0ea6",
-			jsonTime + `,"info":[{"type":"storageVoltages","subsystems":[{"number":1,"voltage":0.0,"current":0.0,"cellCount":3,"firstCell":1,"cellVoltages":[10.000,60.001,3.750]}]}],` +
+		{"cells above ten and sixty volts", 2016, CommandRealtime, cmd, unitTime + "0801" + "01" + "0000" + "2710" + "0003" + "0001" + "03" + "2710" + "ea61" + "0ea6",
+			unitTimeJSON + `,"info":[{"type":"storageVoltages","subsystems":[{"number":1,"voltage":0.0,"current":0.0,"cellCount":3,"firstCell":1,"cellVoltages":[10.000,60.001,3.750]}]}],` +
 				`"problems":[{"path":"info[0].subsystems[0].cellVoltages[1]","code":"outOfRange"}]`},
-		{"marks where the table has none", 2016, CommandRealtime, cmd, wireTime + "0201" + "fe" + "01" + "28" + "4e20" + "4e20" + "28" + "0000" + "2710",
-			jsonTime + `,"info":[{"type":"driveMotors","motors":[{"number":null,"state":1,"controllerTemperature":0,"speed":0,"torque":0.0,"temperature":0,"inputVoltage":0.0,"busCurrent":0.0}],"abnormal":["motors[0].number"]}]`},
-		{"pack codes", 2025, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "02" + "01ff" + hexOf("012345678901234567890123"),
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","bms":[{"packCodes":["012345678901234567890123"]},{"packCodesCount":255,"packCodes":[]}],"problems":[{"path":"bms[1].packCodesCount","code":"countMark"}]`},
-		{"pack codes cut", 2025, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "0101aa",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","rest":"0101aa","problems":[{"path":"bms","code":"truncated"}]`},
-		{"login 2016 without any code", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "0000", jsonTime + `,"serial":1,"iccid":"89860000000000000001","storageCodes":[]`},
-		{"login 2016 cut in the ICCID", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + "3839", jsonTime + `,"serial":1,"rest":"3839","problems":[{"path":"iccid","code":"truncated"}]`},
-		{"login 2016 with trailing bytes", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "010141ff",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","storageCodes":["A"],"rest":"ff","problems":[{"path":"rest","code":"trailing"}]`},
-		{"login 2016, padded codes", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "0203" + "414200" + "430000",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","codeLength":3,"storageCodes":["AB","C"]`},
-		{"login 2016, binary codes", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "0203" + "414220" + "010203",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","storageCodes":[{"hex":"414220"},{"hex":"010203"}]`},
-		{"login 2016, width without codes", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "000a", jsonTime + `,"serial":1,"iccid":"89860000000000000001","codeLength":10,"storageCodes":[]`},
-		{"login 2016, count mark", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "ff01" + "41",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","subsystemCount":255,"storageCodes":["A"],"problems":[{"path":"subsystemCount","code":"countMark"}]`},
-		{"login 2016, fewer codes than announced", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + icc + "0202" + "414243",
-			jsonTime + `,"serial":1,"iccid":"89860000000000000001","subsystemCount":2,"codeLength":2,"rest":"414243","problems":[{"path":"storageCodes","code":"countMismatch"}]`},
-		{"iccid with control characters", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + "07" + strings.Repeat("30", 19) + "0000",
-			jsonTime + `,"serial":1,"iccidHex":"0730303030303030303030303030303030303030","storageCodes":[],"problems":[{"path":"iccid","code":"padding"}]`},
-		{"iccid padded on the left", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + "0000" + strings.Repeat("30", 18) + "0000",
-			jsonTime + `,"serial":1,"iccidHex":"0000303030303030303030303030303030303030","storageCodes":[],"problems":[{"path":"iccid","code":"padding"}]`},
-		{"quotes", 2016, CommandVehicleLogin, cmd, wireTime + "0001" + hexOf(`"\`) + strings.Repeat("00", 18) + "0000", jsonTime + `,"serial":1,"iccid":"\"\\","storageCodes":[]`},
-		{"platform login in Chinese", 2016, CommandPlatformLogin, cmd, wireTime + "0001" + "cdfebaa3b9e3cca9bfd5b8db" + "7365637265742a2a2a2a2a2a2a2a2a2a2a2a2a2a" + "04",
-			jsonTime + `,"serial":1,"username":"威海广泰空港","password":"secret**************","encryptionRule":4,"problems":[{"path":"encryptionRule","code":"outOfRange"}]`},
-		{"platform login 2025, SM2", 2025, CommandPlatformLogin, cmd, wireTime + "0001" + strings.Repeat("00", 12) + strings.Repeat("00", 20) + "04",
-			jsonTime + `,"serial":1,"username":"","password":"","encryptionRule":4`},
-		{"broken GB 18030", 2016, CommandPlatformLogin, cmd, wireTime + "0001" + "ff41" + strings.Repeat("00", 10) + strings.Repeat("00", 20) + "01",
-			jsonTime + `,"serial":1,"usernameHex":"ff4100000000000000000000","password":"","encryptionRule":1,"problems":[{"path":"username","code":"padding"}]`},
-		{"not canonical GB 18030", 2016, CommandPlatformLogin, cmd, wireTime + "0001" + "80" + strings.Repeat("00", 11) + strings.Repeat("00", 20) + "01",
-			jsonTime + `,"serial":1,"username":"€","usernameHex":"800000000000000000000000","password":"","encryptionRule":1,"problems":[{"path":"username","code":"padding"}]`},
-		{"heartbeat with a time", 2016, CommandHeartbeat, cmd, wireTime, jsonTime},
-		{"answer with seven bytes to a heartbeat", 2016, CommandHeartbeat, ok, wireTime + "00", `"rest":"120a1e14240000","problems":[{"path":"rest","code":"trailing"}]`},
-		{"answer that echoes", 2016, CommandVehicleLogout, ok, wireTime + "0001", jsonTime + `,"serial":1`},
-		{"answer with one byte more", 2016, CommandVehicleLogout, ok, wireTime + "01", jsonTime + `,"rest":"01","problems":[{"path":"rest","code":"trailing"}]`},
+		{"marks where the table has none", 2016, CommandRealtime, cmd, unitTime + "0201" + "fe" + "01" + "28" + "4e20" + "4e20" + "28" + "0000" + "2710",
+			unitTimeJSON + `,"info":[{"type":"driveMotors","motors":[{"number":null,"state":1,"controllerTemperature":0,"speed":0,"torque":0.0,"temperature":0,"inputVoltage":0.0,"busCurrent":0.0}],"abnormal":["motors[0].number"]}]`},
+		{"pack codes", 2025, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "02" + "01ff" + hexOf("012345678901234567890123"),
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","bms":[{"packCodes":["012345678901234567890123"]},{"packCodesCount":255,"packCodes":[]}],"problems":[{"path":"bms[1].packCodesCount","code":"countMark"}]`},
+		{"pack codes cut", 2025, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "0101aa",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","rest":"0101aa","problems":[{"path":"bms","code":"truncated"}]`},
+		{"login 2016 without any code", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "0000", unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","storageCodes":[]`},
+		{"login 2016 cut in the ICCID", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + "3839", unitTimeJSON + `,"serial":1,"rest":"3839","problems":[{"path":"iccid","code":"truncated"}]`},
+		{"login 2016 with trailing bytes", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "010141ff",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","storageCodes":["A"],"rest":"ff","problems":[{"path":"rest","code":"trailing"}]`},
+		{"login 2016, padded codes", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "0203" + "414200" + "430000",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","codeLength":3,"storageCodes":["AB","C"]`},
+		{"login 2016, binary codes", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "0203" + "414220" + "010203",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","storageCodes":[{"hex":"414220"},{"hex":"010203"}]`},
+		{"login 2016, width without codes", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "000a", unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","codeLength":10,"storageCodes":[]`},
+		{"login 2016, count mark", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "ff01" + "41",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","subsystemCount":255,"storageCodes":["A"],"problems":[{"path":"subsystemCount","code":"countMark"}]`},
+		{"login 2016, fewer codes than announced", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + icc + "0202" + "414243",
+			unitTimeJSON + `,"serial":1,"iccid":"89860000000000000001","subsystemCount":2,"codeLength":2,"rest":"414243","problems":[{"path":"storageCodes","code":"countMismatch"}]`},
+		{"iccid with control characters", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + "07" + strings.Repeat("30", 19) + "0000",
+			unitTimeJSON + `,"serial":1,"iccidHex":"0730303030303030303030303030303030303030","storageCodes":[],"problems":[{"path":"iccid","code":"padding"}]`},
+		{"iccid padded on the left", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + "0000" + strings.Repeat("30", 18) + "0000",
+			unitTimeJSON + `,"serial":1,"iccidHex":"0000303030303030303030303030303030303030","storageCodes":[],"problems":[{"path":"iccid","code":"padding"}]`},
+		{"quotes", 2016, CommandVehicleLogin, cmd, unitTime + "0001" + hexOf(`"\`) + strings.Repeat("00", 18) + "0000", unitTimeJSON + `,"serial":1,"iccid":"\"\\","storageCodes":[]`},
+		{"platform login in Chinese", 2016, CommandPlatformLogin, cmd, unitTime + "0001" + "cdfebaa3b9e3cca9bfd5b8db" + "7365637265742a2a2a2a2a2a2a2a2a2a2a2a2a2a" + "04",
+			unitTimeJSON + `,"serial":1,"username":"威海广泰空港","password":"secret**************","encryptionRule":4,"problems":[{"path":"encryptionRule","code":"outOfRange"}]`},
+		{"platform login 2025, SM2", 2025, CommandPlatformLogin, cmd, unitTime + "0001" + strings.Repeat("00", 12) + strings.Repeat("00", 20) + "04",
+			unitTimeJSON + `,"serial":1,"username":"","password":"","encryptionRule":4`},
+		{"broken GB 18030", 2016, CommandPlatformLogin, cmd, unitTime + "0001" + "ff41" + strings.Repeat("00", 10) + strings.Repeat("00", 20) + "01",
+			unitTimeJSON + `,"serial":1,"usernameHex":"ff4100000000000000000000","password":"","encryptionRule":1,"problems":[{"path":"username","code":"padding"}]`},
+		{"not canonical GB 18030", 2016, CommandPlatformLogin, cmd, unitTime + "0001" + "80" + strings.Repeat("00", 11) + strings.Repeat("00", 20) + "01",
+			unitTimeJSON + `,"serial":1,"username":"€","usernameHex":"800000000000000000000000","password":"","encryptionRule":1,"problems":[{"path":"username","code":"padding"}]`},
+		{"heartbeat with a time", 2016, CommandHeartbeat, cmd, unitTime, unitTimeJSON},
+		{"answer with seven bytes to a heartbeat", 2016, CommandHeartbeat, ok, unitTime + "00", `"rest":"120a1e14240000","problems":[{"path":"rest","code":"trailing"}]`},
+		{"answer that echoes", 2016, CommandVehicleLogout, ok, unitTime + "0001", unitTimeJSON + `,"serial":1`},
+		{"answer with one byte more", 2016, CommandVehicleLogout, ok, unitTime + "01", unitTimeJSON + `,"rest":"01","problems":[{"path":"rest","code":"trailing"}]`},
 		{"answer that is too short", 2016, CommandVehicleLogout, ok, "12", `"rest":"12","problems":[{"path":"time","code":"truncated"}]`},
 		{"empty answer", 2016, CommandVehicleLogout, ok, "", ``},
-		{"query", 2016, CommandParamQuery, cmd, wireTime + "03" + "0102ff", jsonTime + `,"ids":[1,2,255],"problems":[{"path":"ids[2]","code":"unknownParam"}]`},
-		{"query with a mark", 2016, CommandParamQuery, cmd, wireTime + "ff", jsonTime + `,"idsCount":255,"ids":[],"problems":[{"path":"idsCount","code":"countMark"}]`},
-		{"query cut", 2016, CommandParamQuery, cmd, wireTime + "0301", jsonTime + `,"rest":"0301","problems":[{"path":"ids","code":"truncated"}]`},
-		{"query with trailing bytes", 2016, CommandParamQuery, cmd, wireTime + "010203", jsonTime + `,"ids":[2],"rest":"03","problems":[{"path":"rest","code":"trailing"}]`},
-		{"answer under the flag of a command", 2016, CommandParamQuery, cmd, wireTime + "01" + "02000a", jsonTime + `,"params":[{"id":2,"reportPeriod":10}]`},
-		{"answer that is the query", 2016, CommandParamQuery, ok, wireTime + "01" + "02", jsonTime + `,"ids":[2]`},
-		{"setting cut", 2016, CommandParamSet, cmd, wireTime + "02" + "02000a" + "0200", jsonTime + `,"paramsCount":2,"params":[{"id":2,"reportPeriod":10}],"rest":"0200","problems":[{"path":"params[1]","code":"truncated"}]`},
-		{"setting of a read-only parameter", 2016, CommandParamSet, cmd, wireTime + "01" + "07" + hexOf("1.0"+"\x00\x00"), jsonTime + `,"params":[{"id":7,"hardwareVersion":"1.0"}],"problems":[{"path":"params[0].id","code":"outOfRange"}]`},
-		{"domain before its length", 2016, CommandParamSet, cmd, wireTime + "01" + "0541", jsonTime + `,"paramsCount":1,"params":[],"rest":"0541","problems":[{"path":"params[0]","code":"unknownParam"}]`},
-		{"params 2025", 2025, CommandParamSet, cmd, wireTime + "03" + "021f" + "0301" + "1003",
-			jsonTime + `,"params":[{"id":2,"reportPeriod":31},{"id":3,"alarmReportPeriod":1000},{"id":16,"sampling":3}],"problems":[{"path":"params[0].reportPeriod","code":"outOfRange"},{"path":"params[2].sampling","code":"outOfRange"}]`},
-		{"control without id", 2016, CommandControl, cmd, wireTime, jsonTime + `,"problems":[{"path":"control","code":"truncated"}]`},
-		{"reserved control", 2016, CommandControl, cmd, wireTime + "0901", jsonTime + `,"control":9,"data":"01","problems":[{"path":"control","code":"outOfRange"}]`},
-		{"alarm without level", 2016, CommandControl, cmd, wireTime + "06", jsonTime + `,"control":6,"problems":[{"path":"level","code":"truncated"}]`},
-		{"alarm without text", 2016, CommandControl, cmd, wireTime + "06ff", jsonTime + `,"control":6,"level":255,"message":""`},
-		{"alarm text untrimmed", 2025, CommandControl, cmd, wireTime + "0605" + "412000", jsonTime + `,"control":6,"level":5,"messageHex":"412000","problems":[{"path":"level","code":"outOfRange"}]`},
-		{"upgrade that cannot be read", 2016, CommandControl, cmd, wireTime + "01" + hexOf("a;b"), jsonTime + `,"control":1,"rest":"613b62","problems":[{"path":"upgradeForm","code":"truncated"}]`},
-		{"upgrade, URL first", 2016, CommandControl, cmd, wireTime + "01" + hexOf("ftp://x/y;a;u;p;1.2.3.4;21;ABCD;1.0.0;1.0.1;60001"),
-			jsonTime + `,"control":1,"upgradeForm":"textUrlFirst","apn":"a","username":"u","password":"p","address":"1.2.3.4","port":21,"manufacturer":"ABCD","hardwareVersion":"1.0.0","firmwareVersion":"1.0.1","url":"ftp://x/y","timeLimit":60001,"problems":[{"path":"timeLimit","code":"outOfRange"}]`},
-		{"upgrade, leading zeros", 2016, CommandControl, cmd, wireTime + "01" + hexOf("a;u;p;1.2.3.4;021;ABCD;1.0.0;1.0.1;ftp://x/y;10"),
-			jsonTime + `,"control":1,"rest":"` + hexOf("a;u;p;1.2.3.4;021;ABCD;1.0.0;1.0.1;ftp://x/y;10") + `","problems":[{"path":"upgradeForm","code":"truncated"}]`},
-		{"upgrade, separators in the numbers", 2016, CommandControl, cmd, wireTime + "01" + "3b3b3b" + "3b3b3b3b3b3b" + "3b" + "3b3b" + "3b" + "3b3b3b" + "3b" + "3b3b",
-			jsonTime + `,"control":1,"upgradeForm":"binary","apn":"","username":"","password":"","address":"3b3b3b3b3b3b","port":15163,"manufacturer":"","hardwareVersion":"","firmwareVersion":"","url":"","timeLimit":15163`},
+		{"query", 2016, CommandParamQuery, cmd, unitTime + "03" + "0102ff", unitTimeJSON + `,"ids":[1,2,255],"problems":[{"path":"ids[2]","code":"unknownParam"}]`},
+		{"query with a mark", 2016, CommandParamQuery, cmd, unitTime + "ff", unitTimeJSON + `,"idsCount":255,"ids":[],"problems":[{"path":"idsCount","code":"countMark"}]`},
+		{"query cut", 2016, CommandParamQuery, cmd, unitTime + "0301", unitTimeJSON + `,"rest":"0301","problems":[{"path":"ids","code":"truncated"}]`},
+		{"query with trailing bytes", 2016, CommandParamQuery, cmd, unitTime + "010203", unitTimeJSON + `,"ids":[2],"rest":"03","problems":[{"path":"rest","code":"trailing"}]`},
+		{"answer under the flag of a command", 2016, CommandParamQuery, cmd, unitTime + "01" + "02000a", unitTimeJSON + `,"params":[{"id":2,"reportPeriod":10}]`},
+		{"answer that is the query", 2016, CommandParamQuery, ok, unitTime + "01" + "02", unitTimeJSON + `,"ids":[2]`},
+		{"setting cut", 2016, CommandParamSet, cmd, unitTime + "02" + "02000a" + "0200", unitTimeJSON + `,"paramsCount":2,"params":[{"id":2,"reportPeriod":10}],"rest":"0200","problems":[{"path":"params[1]","code":"truncated"}]`},
+		{"setting of a read-only parameter", 2016, CommandParamSet, cmd, unitTime + "01" + "07" + hexOf("1.0"+"\x00\x00"), unitTimeJSON + `,"params":[{"id":7,"hardwareVersion":"1.0"}],"problems":[{"path":"params[0].id","code":"outOfRange"}]`},
+		{"domain before its length", 2016, CommandParamSet, cmd, unitTime + "01" + "0541", unitTimeJSON + `,"paramsCount":1,"params":[],"rest":"0541","problems":[{"path":"params[0]","code":"unknownParam"}]`},
+		{"params 2025", 2025, CommandParamSet, cmd, unitTime + "03" + "021f" + "0301" + "1003",
+			unitTimeJSON + `,"params":[{"id":2,"reportPeriod":31},{"id":3,"alarmReportPeriod":1000},{"id":16,"sampling":3}],"problems":[{"path":"params[0].reportPeriod","code":"outOfRange"},{"path":"params[2].sampling","code":"outOfRange"}]`},
+		{"control without id", 2016, CommandControl, cmd, unitTime, unitTimeJSON + `,"problems":[{"path":"control","code":"truncated"}]`},
+		{"reserved control", 2016, CommandControl, cmd, unitTime + "0901", unitTimeJSON + `,"control":9,"data":"01","problems":[{"path":"control","code":"outOfRange"}]`},
+		{"alarm without level", 2016, CommandControl, cmd, unitTime + "06", unitTimeJSON + `,"control":6,"problems":[{"path":"level","code":"truncated"}]`},
+		{"alarm without text", 2016, CommandControl, cmd, unitTime + "06ff", unitTimeJSON + `,"control":6,"level":255,"message":""`},
+		{"alarm text untrimmed", 2025, CommandControl, cmd, unitTime + "0605" + "412000", unitTimeJSON + `,"control":6,"level":5,"messageHex":"412000","problems":[{"path":"level","code":"outOfRange"}]`},
+		{"upgrade that cannot be read", 2016, CommandControl, cmd, unitTime + "01" + hexOf("a;b"), unitTimeJSON + `,"control":1,"rest":"613b62","problems":[{"path":"upgradeForm","code":"truncated"}]`},
+		{"upgrade, URL first", 2016, CommandControl, cmd, unitTime + "01" + hexOf("ftp://x/y;a;u;p;1.2.3.4;21;ABCD;1.0.0;1.0.1;60001"),
+			unitTimeJSON + `,"control":1,"upgradeForm":"textUrlFirst","apn":"a","username":"u","password":"p","address":"1.2.3.4","port":21,"manufacturer":"ABCD","hardwareVersion":"1.0.0","firmwareVersion":"1.0.1","url":"ftp://x/y","timeLimit":60001,"problems":[{"path":"timeLimit","code":"outOfRange"}]`},
+		{"upgrade, leading zeros", 2016, CommandControl, cmd, unitTime + "01" + hexOf("a;u;p;1.2.3.4;021;ABCD;1.0.0;1.0.1;ftp://x/y;10"),
+			unitTimeJSON + `,"control":1,"rest":"` + hexOf("a;u;p;1.2.3.4;021;ABCD;1.0.0;1.0.1;ftp://x/y;10") + `","problems":[{"path":"upgradeForm","code":"truncated"}]`},
+		{"upgrade, separators in the numbers", 2016, CommandControl, cmd, unitTime + "01" + "3b3b3b" + "3b3b3b3b3b3b" + "3b" + "3b3b" + "3b" + "3b3b3b" + "3b" + "3b3b",
+			unitTimeJSON + `,"control":1,"upgradeForm":"binary","apn":"","username":"","password":"","address":"3b3b3b3b3b3b","port":15163,"manufacturer":"","hardwareVersion":"","firmwareVersion":"","url":"","timeLimit":15163`},
 		{"activation response", 2025, CommandActivationResponse, cmd, "0201", `"state":2,"reason":1`},
-		{"activation response as an answer of six bytes", 2025, CommandActivationResponse, ok, wireTime, jsonTime},
-		{"activation without marker", 2025, CommandActivation, cmd, wireTime + hexOf("chip            ") + "0002abcd" + hexOf("LTEST000000000001") + "01" + "0001aa" + "0000",
-			jsonTime + `,"chipId":"chip","publicKey":"abcd","activationVin":"LTEST000000000001","signature":{"algorithm":1,"r":"aa","s":""}`},
-		{"activation, chip id padded with zeros", 2025, CommandActivation, cmd, wireTime + hexOf("chip\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00") + "0000" + hexOf("LTEST000000000001") + "04" + "0000" + "0000",
-			jsonTime + `,"chipId":"chip","chipIdHex":"63686970000000000000000000000000","publicKey":"","activationVin":"LTEST000000000001","signature":{"algorithm":4,"r":"","s":""},` +
+		{"activation response as an answer of six bytes", 2025, CommandActivationResponse, ok, unitTime, unitTimeJSON},
+		{"activation without marker", 2025, CommandActivation, cmd, unitTime + hexOf("chip            ") + "0002abcd" + hexOf("LTEST000000000001") + "01" + "0001aa" + "0000",
+			unitTimeJSON + `,"chipId":"chip","publicKey":"abcd","activationVin":"LTEST000000000001","signature":{"algorithm":1,"r":"aa","s":""}`},
+		{"activation, chip id padded with zeros", 2025, CommandActivation, cmd, unitTime + hexOf("chip\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00") + "0000" + hexOf("LTEST000000000001") + "04" + "0000" + "0000",
+			unitTimeJSON + `,"chipId":"chip","chipIdHex":"63686970000000000000000000000000","publicKey":"","activationVin":"LTEST000000000001","signature":{"algorithm":4,"r":"","s":""},` +
 				`"problems":[{"path":"chipId","code":"padding"},{"path":"signature.algorithm","code":"outOfRange"}]`},
-		{"activation cut in the signature", 2025, CommandActivation, cmd, wireTime + hexOf("chip            ") + "0000" + hexOf("LTEST000000000001") + "ff01",
-			jsonTime + `,"chipId":"chip","publicKey":"","activationVin":"LTEST000000000001","rest":"ff01","problems":[{"path":"signature","code":"truncated"}]`},
+		{"activation cut in the signature", 2025, CommandActivation, cmd, unitTime + hexOf("chip            ") + "0000" + hexOf("LTEST000000000001") + "ff01",
+			unitTimeJSON + `,"chipId":"chip","publicKey":"","activationVin":"LTEST000000000001","rest":"ff01","problems":[{"path":"signature","code":"truncated"}]`},
 		{"key exchange cut", 2025, CommandKeyExchange, cmd, "01" + "0003" + "0102", `"keyType":1,"rest":"00030102","problems":[{"path":"keyType","code":"outOfRange"},{"path":"key","code":"truncated"}]`},
 		{"key exchange in the other edition", 2016, CommandKeyExchange, cmd, "0102", `"rest":"0102","problems":[{"path":"command","code":"unknownCommand"}]`},
-		{"alarm levels", 2025, CommandRealtime, cmd, wireTime + "06" + "04" + "10800001" + "00000000" + "02" + "1704" + "1c05",
-			jsonTime + `,"info":[{"type":"alarms","highestLevel":4,"flags":276824065,"_alarms":["temperatureDifference","storageThermalEvent"],"storageFaults":[],"motorFaults":[],"engineFaults":[],"otherFaults":[],` +
+		{"alarm levels", 2025, CommandRealtime, cmd, unitTime + "06" + "04" + "10800001" + "00000000" + "02" + "1704" + "1c05",
+			unitTimeJSON + `,"info":[{"type":"alarms","highestLevel":4,"flags":276824065,"_alarms":["temperatureDifference","storageThermalEvent"],"storageFaults":[],"motorFaults":[],"engineFaults":[],"otherFaults":[],` +
 				`"alarmLevels":[{"bit":23,"level":4},{"bit":28,"level":5}]}],"problems":[{"path":"info[0].flags","code":"reservedBits"},{"path":"info[0].alarmLevels[1].bit","code":"outOfRange"},{"path":"info[0].alarmLevels[1].level","code":"outOfRange"}]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -160,9 +160,9 @@ func TestUnits(t *testing.T) {
 }
 
 func TestMask(t *testing.T) {
-	const login = wireTime + "0001" + "61646d696e" + "00000000000000" + "736563726574" + "0000000000000000000000000000" + "01"
+	const login = unitTime + "0001" + "61646d696e" + "00000000000000" + "736563726574" + "0000000000000000000000000000" + "01"
 	upgradeArgs := func(password string) string {
-		return wireTime + "01" + hexOf("apn;user;"+password+";1.2.3.4;21;ABCD;1.0.0;1.0.1;ftp://x/y;10")
+		return unitTime + "01" + hexOf("apn;user;"+password+";1.2.3.4;21;ABCD;1.0.0;1.0.1;ftp://x/y;10")
 	}
 	const secret = "secret"
 	for _, c := range []struct {
@@ -175,16 +175,16 @@ func TestMask(t *testing.T) {
 		{"platform login 2025", frameOf(t, 2025, CommandPlatformLogin, FlagCommand, login), true, `"username":"admin"`},
 		{"platform login with a rest", frameOf(t, 2016, CommandPlatformLogin, FlagCommand, login+hexOf(secret)), true, `"masked":true,"problems":[{"path":"rest","code":"trailing"}]`},
 		{"platform login cut", frameOf(t, 2016, CommandPlatformLogin, FlagCommand, login[:len(login)-40]), true, `"username":"admin","masked":true`},
-		{"answer to a platform login", frameOf(t, 2016, CommandPlatformLogin, FlagSuccess, wireTime), true, jsonTime + `,"masked":true`},
+		{"answer to a platform login", frameOf(t, 2016, CommandPlatformLogin, FlagSuccess, unitTime), true, unitTimeJSON + `,"masked":true`},
 		{"password that is no text", frameOf(t, 2016, CommandPlatformLogin, FlagCommand, strings.Replace(login, "736563726574", "07"+hexOf(secret)[:10], 1)), true, `"encryptionRule":1,"masked":true`},
-		{"key exchange", frameOf(t, 2025, CommandKeyExchange, FlagCommand, "03"+"0006"+hexOf(secret)+wireTime+wireTime), true, `"keyType":3,"enableTime"`},
+		{"key exchange", frameOf(t, 2025, CommandKeyExchange, FlagCommand, "03"+"0006"+hexOf(secret)+unitTime+unitTime), true, `"keyType":3,"enableTime"`},
 		{"key exchange in the other edition", frameOf(t, 2016, CommandKeyExchange, FlagCommand, hexOf(secret)), true, `"command":"0x0B"`},
 		{"upgrade", frameOf(t, 2016, CommandControl, FlagCommand, upgradeArgs(secret)), true, `"username":"user","address":"1.2.3.4"`},
 		{"upgrade without password", frameOf(t, 2016, CommandControl, FlagCommand, upgradeArgs("")), false, `"password":""`},
-		{"upgrade that cannot be read", frameOf(t, 2016, CommandControl, FlagCommand, wireTime+"01"+hexOf(secret)), true, `"control":1,"masked":true`},
-		{"echo of an upgrade that cannot be read", frameOf(t, 2016, CommandControl, FlagSuccess, wireTime+"01"+hexOf(secret)), true, jsonTime + `,"masked":true`},
-		{"reset", frameOf(t, 2016, CommandControl, FlagCommand, wireTime+"03"), false, `"control":3`},
-		{"realtime", frameOf(t, 2016, CommandRealtime, FlagCommand, wireTime), false, `"info":[]`},
+		{"upgrade that cannot be read", frameOf(t, 2016, CommandControl, FlagCommand, unitTime+"01"+hexOf(secret)), true, `"control":1,"masked":true`},
+		{"echo of an upgrade that cannot be read", frameOf(t, 2016, CommandControl, FlagSuccess, unitTime+"01"+hexOf(secret)), true, unitTimeJSON + `,"masked":true`},
+		{"reset", frameOf(t, 2016, CommandControl, FlagCommand, unitTime+"03"), false, `"control":3`},
+		{"realtime", frameOf(t, 2016, CommandRealtime, FlagCommand, unitTime), false, `"info":[]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.secret, Secret(c.frame))
@@ -220,7 +220,7 @@ func TestMaxSize(t *testing.T) {
 
 func TestProblems(t *testing.T) {
 	var m Message
-	m.Decode(frameOf(t, Edition2016, CommandRealtime, FlagCommand, wireTime+"0901"+"01"+"0050"+strings.Repeat("fb", 80)))
+	m.Decode(frameOf(t, Edition2016, CommandRealtime, FlagCommand, unitTime+"0901"+"01"+"0050"+strings.Repeat("fb", 80)))
 	problems := m.Problems()
 	require.Len(t, problems, MaxProblems+1)
 	require.Equal(t, Problem{Path: "info[0].subsystems[0].temperatures[63]", Code: CodeOutOfRange}, problems[63])
@@ -231,13 +231,13 @@ func TestProblems(t *testing.T) {
 	_, odd := m.Fault()
 	require.False(t, odd)
 
-	m.Decode(frameOf(t, Edition2016, CommandRealtime, FlagCommand, wireTime+"0401"))
+	m.Decode(frameOf(t, Edition2016, CommandRealtime, FlagCommand, unitTime+"0401"))
 	p, odd := m.Fault()
 	require.True(t, odd)
 	require.Equal(t, Problem{Path: "info[0]", Code: CodeTruncated}, p)
 	require.Equal(t, []Problem{p}, m.Problems())
 
-	m.Decode(frameOf(t, Edition2016, CommandVehicleLogout, FlagCommand, wireTime))
+	m.Decode(frameOf(t, Edition2016, CommandVehicleLogout, FlagCommand, unitTime))
 	p, odd = m.Fault()
 	require.True(t, odd)
 	require.Equal(t, Problem{Path: "serial", Code: CodeTruncated}, p)
@@ -247,10 +247,10 @@ func TestProblems(t *testing.T) {
 }
 
 func TestCheckUnit(t *testing.T) {
-	require.Nil(t, CheckUnit(Edition2016, CommandParamQuery, FlagCommand, unhex(t, wireTime+"020102")))
+	require.Nil(t, CheckUnit(Edition2016, CommandParamQuery, FlagCommand, unhex(t, unitTime+"020102")))
 	require.Equal(t, []Problem{{Path: "params[0].reportPeriod", Code: CodeOutOfRange}},
-		CheckUnit(Edition2016, CommandParamSet, FlagCommand, unhex(t, wireTime+"01"+"020000")))
-	require.Equal(t, []Problem{{Path: "ids", Code: CodeTruncated}}, CheckUnit(Edition2016, CommandParamQuery, FlagCommand, unhex(t, wireTime+"0201")))
+		CheckUnit(Edition2016, CommandParamSet, FlagCommand, unhex(t, unitTime+"01"+"020000")))
+	require.Equal(t, []Problem{{Path: "ids", Code: CodeTruncated}}, CheckUnit(Edition2016, CommandParamQuery, FlagCommand, unhex(t, unitTime+"0201")))
 	require.Equal(t, []Problem{{Path: "time", Code: CodeBadTime}}, CheckUnit(Edition2025, CommandControl, FlagCommand, unhex(t, "000000000000"+"03")))
 	require.Equal(t, []Problem{{Path: "command", Code: CodeUnknownCommand}}, CheckUnit(Edition2016, CommandActivation, FlagCommand, nil))
 }
@@ -444,7 +444,7 @@ func TestLists(t *testing.T) {
 // TestDecodeLinear bounds what a hostile frame costs: the largest frames of the smallest items.
 func TestDecodeLinear(t *testing.T) {
 	for _, item := range []string{"02ff", "fe0000", "0200", "040b", "0a", "09fe", "3100000000000000000000"} {
-		unit := wireTime + strings.Repeat(item, 65525*2/len(item))
+		unit := unitTime + strings.Repeat(item, 65525*2/len(item))
 		for _, e := range []Edition{Edition2016, Edition2025} {
 			frame := frameOf(t, e, CommandRealtime, FlagCommand, unit)
 			var m Message
@@ -452,7 +452,7 @@ func TestDecodeLinear(t *testing.T) {
 			requireLossless(t, &m, frame)
 			require.Less(t, time.Since(start), 5*time.Second, "%s", item)
 			m.Problems()
-			m.Decode(frameOf(t, e, CommandRealtime, FlagCommand, wireTime))
+			m.Decode(frameOf(t, e, CommandRealtime, FlagCommand, unitTime))
 			require.LessOrEqual(t, cap(m.bodies.realtime.Info), maxPooled, "what a hostile frame took is not kept")
 			require.LessOrEqual(t, cap(m.json.scratch), maxScratch)
 		}

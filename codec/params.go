@@ -336,7 +336,7 @@ func (p *Param) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.text(b, spec.key, p.Data)
 	case paramRaw:
 		n := p.Number()
-		if (n < spec.lo || n > spec.hi) && !(spec.marks && n >= spec.mark()) {
+		if good := n >= spec.lo && n <= spec.hi || spec.marks && n >= spec.mark(); !good {
 			w.problem(spec.key, CodeOutOfRange)
 		}
 		b = appendUint(appendKey(b, spec.key), n)

@@ -54,20 +54,8 @@ func (v Value) String() string {
 	return string(appendFixed(nil, v.scaled, int(v.decimals)))
 }
 
-// value8, value16 and value32 give a raw number its physical meaning: raw × step + offset, both in
-// units of the last decimal.
-func value8(raw uint8, step, offset int64, decimals uint8) Value {
-	return value(uint32(raw), mark8, step, offset, decimals)
-}
-
-func value16(raw uint16, step, offset int64, decimals uint8) Value {
-	return value(uint32(raw), mark16, step, offset, decimals)
-}
-
-func value32(raw uint32, step, offset int64, decimals uint8) Value {
-	return value(raw, mark32, step, offset, decimals)
-}
-
+// value gives a raw number its physical meaning: raw × step + offset, both in units of the last
+// decimal. mark is the abnormal mark of the number's width.
 func value(raw, mark uint32, step, offset int64, decimals uint8) Value {
 	if raw >= mark {
 		return Value{decimals: decimals, state: StateAbnormal + State(raw-mark)}

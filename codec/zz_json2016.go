@@ -263,7 +263,7 @@ func (v *FuelCell2016) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "probeTemperatures", v.ProbeTemperaturesCount, n, 0, 65531, mark16)
 	}
 	b = append(b, `,"probeTemperatures":`...)
-	b = w.measures8(b, "probeTemperatures", v.ProbeTemperatures, 240, -40)
+	b = w.temperatures(b, "probeTemperatures", v.ProbeTemperatures, 240)
 	b = append(b, `,"hydrogenMaxTemperature":`...)
 	if v.HydrogenMaxTemperature <= 2400 {
 		b = appendDec1(b, int32(v.HydrogenMaxTemperature)-400)
@@ -521,7 +521,7 @@ func (v *StorageVoltage2016) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "cellVoltages", v.CellVoltagesCount, n, 1, 200, 1<<8)
 	}
 	b = append(b, `,"cellVoltages":`...)
-	b = w.measures16(b, "cellVoltages", v.CellVoltages, 60000)
+	b = w.cellVoltages(b, "cellVoltages", v.CellVoltages, 60000)
 	return append(b, '}')
 }
 
@@ -554,7 +554,7 @@ func (v *StorageTemperature2016) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "temperatures", v.TemperaturesCount, n, 1, 65531, mark16)
 	}
 	b = append(b, `,"temperatures":`...)
-	b = w.measures8(b, "temperatures", v.Temperatures, 250, -40)
+	b = w.temperatures(b, "temperatures", v.Temperatures, 250)
 	return append(b, '}')
 }
 

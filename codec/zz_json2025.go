@@ -441,7 +441,7 @@ func (v *PackVoltage2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "cellVoltages", v.CellVoltagesCount, n, 1, 65531, mark16)
 	}
 	b = append(b, `,"cellVoltages":`...)
-	b = w.measures16(b, "cellVoltages", v.CellVoltages, 60000)
+	b = w.cellVoltages(b, "cellVoltages", v.CellVoltages, 60000)
 	return append(b, '}')
 }
 
@@ -474,7 +474,7 @@ func (v *PackTemperature2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "temperatures", v.TemperaturesCount, n, 1, 65531, mark16)
 	}
 	b = append(b, `,"temperatures":`...)
-	b = w.measures8(b, "temperatures", v.Temperatures, 250, -40)
+	b = w.temperatures(b, "temperatures", v.Temperatures, 250)
 	return append(b, '}')
 }
 
@@ -537,7 +537,7 @@ func (v *FuelCellStack2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "coolantTemperatures", v.CoolantTemperaturesCount, n, 0, 65531, mark16)
 	}
 	b = append(b, `,"coolantTemperatures":`...)
-	b = w.measures8(b, "coolantTemperatures", v.CoolantTemperatures, 250, -40)
+	b = w.temperatures(b, "coolantTemperatures", v.CoolantTemperatures, 250)
 	return append(b, '}')
 }
 
@@ -564,12 +564,12 @@ func (v *Supercapacitor2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		b = w.count(b, "cellVoltages", v.CellVoltagesCount, n, 1, 65531, mark16)
 	}
 	b = append(b, `,"cellVoltages":`...)
-	b = w.measures16(b, "cellVoltages", v.CellVoltages, 60000)
+	b = w.cellVoltages(b, "cellVoltages", v.CellVoltages, 60000)
 	if n := v.Temperatures.Len(); v.TemperaturesCount.given || uint(n-1) > 65530 {
 		b = w.count(b, "temperatures", v.TemperaturesCount, n, 1, 65531, mark16)
 	}
 	b = append(b, `,"temperatures":`...)
-	b = w.measures8(b, "temperatures", v.Temperatures, 250, -40)
+	b = w.temperatures(b, "temperatures", v.Temperatures, 250)
 	return w.end(b)
 }
 

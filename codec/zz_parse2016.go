@@ -104,7 +104,7 @@ func (v *FuelCell2016) parseJSON(o *object) {
 	v.Current = uint16(o.measure("current", 16, scale{step: 1, decimals: 1}))
 	v.FuelConsumption = uint16(o.measure("fuelConsumption", 16, scale{step: 1, decimals: 2}))
 	v.ProbeTemperaturesCount = o.count("probeTemperatures", 16)
-	v.ProbeTemperatures = o.measures8("probeTemperatures", scale{step: 1, offset: -40})
+	v.ProbeTemperatures = o.temperatures("probeTemperatures")
 	v.HydrogenMaxTemperature = uint16(o.measure("hydrogenMaxTemperature", 16, scale{step: 1, offset: -400, decimals: 1}))
 	v.HydrogenMaxTemperatureProbe = uint8(o.measure("hydrogenMaxTemperatureProbe", 8, scale{step: 1}))
 	v.HydrogenMaxConcentration = uint16(o.measure("hydrogenMaxConcentration", 16, scale{step: 1}))
@@ -174,7 +174,7 @@ func (v *StorageVoltage2016) parseJSON(o *object) {
 	v.CellCount = uint16(o.measure("cellCount", 16, scale{step: 1}))
 	v.FirstCell = uint16(o.measure("firstCell", 16, scale{step: 1}))
 	v.CellVoltagesCount = o.count("cellVoltages", 8)
-	v.CellVoltages = o.measures16("cellVoltages", scale{step: 1, decimals: 3})
+	v.CellVoltages = o.cellVoltages("cellVoltages")
 }
 
 func (v *StorageTemperatures2016) parseJSON(o *object) {
@@ -193,7 +193,7 @@ func (v *StorageTemperatures2016) parseJSON(o *object) {
 func (v *StorageTemperature2016) parseJSON(o *object) {
 	v.Number = uint8(o.measure("number", 8, scale{step: 1}))
 	v.TemperaturesCount = o.count("temperatures", 16)
-	v.Temperatures = o.measures8("temperatures", scale{step: 1, offset: -40})
+	v.Temperatures = o.temperatures("temperatures")
 }
 
 func (v *Custom) parseJSON(o *object) {

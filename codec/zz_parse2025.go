@@ -184,7 +184,7 @@ func (v *PackVoltage2025) parseJSON(o *object) {
 	v.Voltage = uint16(o.measure("voltage", 16, scale{step: 1, decimals: 1}))
 	v.Current = uint16(o.measure("current", 16, scale{step: 1, offset: -30000, decimals: 1}))
 	v.CellVoltagesCount = o.count("cellVoltages", 16)
-	v.CellVoltages = o.measures16("cellVoltages", scale{step: 1, decimals: 3})
+	v.CellVoltages = o.cellVoltages("cellVoltages")
 }
 
 func (v *PackTemperatures2025) parseJSON(o *object) {
@@ -203,7 +203,7 @@ func (v *PackTemperatures2025) parseJSON(o *object) {
 func (v *PackTemperature2025) parseJSON(o *object) {
 	v.Number = uint8(o.measure("number", 8, scale{step: 1}))
 	v.TemperaturesCount = o.count("temperatures", 16)
-	v.Temperatures = o.measures8("temperatures", scale{step: 1, offset: -40})
+	v.Temperatures = o.temperatures("temperatures")
 }
 
 func (v *FuelCellStacks2025) parseJSON(o *object) {
@@ -227,7 +227,7 @@ func (v *FuelCellStack2025) parseJSON(o *object) {
 	v.AirInletPressure = uint16(o.measure("airInletPressure", 16, scale{step: 1, offset: -1000, decimals: 1}))
 	v.AirInletTemperature = uint8(o.measure("airInletTemperature", 8, scale{step: 1, offset: -40}))
 	v.CoolantTemperaturesCount = o.count("coolantTemperatures", 16)
-	v.CoolantTemperatures = o.measures8("coolantTemperatures", scale{step: 1, offset: -40})
+	v.CoolantTemperatures = o.temperatures("coolantTemperatures")
 }
 
 func (v *Supercapacitor2025) parseJSON(o *object) {
@@ -235,9 +235,9 @@ func (v *Supercapacitor2025) parseJSON(o *object) {
 	v.Voltage = uint16(o.measure("voltage", 16, scale{step: 1, decimals: 1}))
 	v.Current = uint16(o.measure("current", 16, scale{step: 1, offset: -30000, decimals: 1}))
 	v.CellVoltagesCount = o.count("cellVoltages", 16)
-	v.CellVoltages = o.measures16("cellVoltages", scale{step: 1, decimals: 3})
+	v.CellVoltages = o.cellVoltages("cellVoltages")
 	v.TemperaturesCount = o.count("temperatures", 16)
-	v.Temperatures = o.measures8("temperatures", scale{step: 1, offset: -40})
+	v.Temperatures = o.temperatures("temperatures")
 }
 
 func (v *SupercapacitorExtremes2025) parseJSON(o *object) {

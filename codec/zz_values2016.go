@@ -13,186 +13,222 @@ func (u *PlatformLogin) UsernameText() string { return Text(u.Username[:]) }
 func (u *PlatformLogin) PasswordText() string { return Text(u.Password[:]) }
 
 // SpeedValue returns speed in km/h.
-func (v *Vehicle2016) SpeedValue() Value { return value16(v.Speed, 1, 0, 1) }
+func (v *Vehicle2016) SpeedValue() Value { return value(uint32(v.Speed), mark16, 1, 0, 1) }
 
 // MileageValue returns accumulated mileage in km.
-func (v *Vehicle2016) MileageValue() Value { return value32(v.Mileage, 1, 0, 1) }
+func (v *Vehicle2016) MileageValue() Value { return value(uint32(v.Mileage), mark32, 1, 0, 1) }
 
 // TotalVoltageValue returns total voltage in V.
-func (v *Vehicle2016) TotalVoltageValue() Value { return value16(v.TotalVoltage, 1, 0, 1) }
+func (v *Vehicle2016) TotalVoltageValue() Value {
+	return value(uint32(v.TotalVoltage), mark16, 1, 0, 1)
+}
 
 // TotalCurrentValue returns total current in A.
-func (v *Vehicle2016) TotalCurrentValue() Value { return value16(v.TotalCurrent, 1, -10000, 1) }
+func (v *Vehicle2016) TotalCurrentValue() Value {
+	return value(uint32(v.TotalCurrent), mark16, 1, -10000, 1)
+}
 
 // SOCValue returns state of charge in %.
-func (v *Vehicle2016) SOCValue() Value { return value8(v.SOC, 1, 0, 0) }
+func (v *Vehicle2016) SOCValue() Value { return value(uint32(v.SOC), mark8, 1, 0, 0) }
 
 // InsulationResistanceValue returns insulation resistance in kΩ.
 func (v *Vehicle2016) InsulationResistanceValue() Value {
-	return value16(v.InsulationResistance, 1, 0, 0)
+	return value(uint32(v.InsulationResistance), mark16, 1, 0, 0)
 }
 
 // AcceleratorPedalValue returns accelerator pedal travel in %.
-func (v *Vehicle2016) AcceleratorPedalValue() Value { return value8(v.AcceleratorPedal, 1, 0, 0) }
+func (v *Vehicle2016) AcceleratorPedalValue() Value {
+	return value(uint32(v.AcceleratorPedal), mark8, 1, 0, 0)
+}
 
 // BrakePedalValue returns brake pedal state in %.
-func (v *Vehicle2016) BrakePedalValue() Value { return value8(v.BrakePedal, 1, 0, 0) }
+func (v *Vehicle2016) BrakePedalValue() Value { return value(uint32(v.BrakePedal), mark8, 1, 0, 0) }
 
 // NumberValue returns motor number as a number.
-func (v *DriveMotor2016) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *DriveMotor2016) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // ControllerTemperatureValue returns controller temperature in °C.
 func (v *DriveMotor2016) ControllerTemperatureValue() Value {
-	return value8(v.ControllerTemperature, 1, -40, 0)
+	return value(uint32(v.ControllerTemperature), mark8, 1, -40, 0)
 }
 
 // SpeedValue returns motor speed in r/min.
-func (v *DriveMotor2016) SpeedValue() Value { return value16(v.Speed, 1, -20000, 0) }
+func (v *DriveMotor2016) SpeedValue() Value { return value(uint32(v.Speed), mark16, 1, -20000, 0) }
 
 // TorqueValue returns motor torque in N·m.
-func (v *DriveMotor2016) TorqueValue() Value { return value16(v.Torque, 1, -20000, 1) }
+func (v *DriveMotor2016) TorqueValue() Value { return value(uint32(v.Torque), mark16, 1, -20000, 1) }
 
 // TemperatureValue returns motor temperature in °C.
-func (v *DriveMotor2016) TemperatureValue() Value { return value8(v.Temperature, 1, -40, 0) }
+func (v *DriveMotor2016) TemperatureValue() Value {
+	return value(uint32(v.Temperature), mark8, 1, -40, 0)
+}
 
 // InputVoltageValue returns controller input voltage in V.
-func (v *DriveMotor2016) InputVoltageValue() Value { return value16(v.InputVoltage, 1, 0, 1) }
+func (v *DriveMotor2016) InputVoltageValue() Value {
+	return value(uint32(v.InputVoltage), mark16, 1, 0, 1)
+}
 
 // BusCurrentValue returns controller DC bus current in A.
-func (v *DriveMotor2016) BusCurrentValue() Value { return value16(v.BusCurrent, 1, -10000, 1) }
+func (v *DriveMotor2016) BusCurrentValue() Value {
+	return value(uint32(v.BusCurrent), mark16, 1, -10000, 1)
+}
 
 // VoltageValue returns fuel-cell voltage in V.
-func (v *FuelCell2016) VoltageValue() Value { return value16(v.Voltage, 1, 0, 1) }
+func (v *FuelCell2016) VoltageValue() Value { return value(uint32(v.Voltage), mark16, 1, 0, 1) }
 
 // CurrentValue returns fuel-cell current in A.
-func (v *FuelCell2016) CurrentValue() Value { return value16(v.Current, 1, 0, 1) }
+func (v *FuelCell2016) CurrentValue() Value { return value(uint32(v.Current), mark16, 1, 0, 1) }
 
 // FuelConsumptionValue returns fuel consumption rate in kg/100 km.
-func (v *FuelCell2016) FuelConsumptionValue() Value { return value16(v.FuelConsumption, 1, 0, 2) }
+func (v *FuelCell2016) FuelConsumptionValue() Value {
+	return value(uint32(v.FuelConsumption), mark16, 1, 0, 2)
+}
 
 // ProbeTemperatureValue returns entry i of ProbeTemperatures, in °C.
 func (v *FuelCell2016) ProbeTemperatureValue(i int) Value {
-	return value8(v.ProbeTemperatures.At(i), 1, -40, 0)
+	return value(uint32(v.ProbeTemperatures.At(i)), mark8, 1, -40, 0)
 }
 
 // HydrogenMaxTemperatureValue returns highest temperature in the hydrogen system in °C.
 func (v *FuelCell2016) HydrogenMaxTemperatureValue() Value {
-	return value16(v.HydrogenMaxTemperature, 1, -400, 1)
+	return value(uint32(v.HydrogenMaxTemperature), mark16, 1, -400, 1)
 }
 
 // HydrogenMaxTemperatureProbeValue returns its probe code as a number.
 func (v *FuelCell2016) HydrogenMaxTemperatureProbeValue() Value {
-	return value8(v.HydrogenMaxTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxTemperatureProbe), mark8, 1, 0, 0)
 }
 
 // HydrogenMaxConcentrationValue returns highest hydrogen concentration in mg/kg.
 func (v *FuelCell2016) HydrogenMaxConcentrationValue() Value {
-	return value16(v.HydrogenMaxConcentration, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxConcentration), mark16, 1, 0, 0)
 }
 
 // HydrogenMaxConcentrationSensorValue returns its sensor code as a number.
 func (v *FuelCell2016) HydrogenMaxConcentrationSensorValue() Value {
-	return value8(v.HydrogenMaxConcentrationSensor, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxConcentrationSensor), mark8, 1, 0, 0)
 }
 
 // HydrogenMaxPressureValue returns highest hydrogen pressure in MPa.
 func (v *FuelCell2016) HydrogenMaxPressureValue() Value {
-	return value16(v.HydrogenMaxPressure, 1, 0, 1)
+	return value(uint32(v.HydrogenMaxPressure), mark16, 1, 0, 1)
 }
 
 // HydrogenMaxPressureSensorValue returns its sensor code as a number.
 func (v *FuelCell2016) HydrogenMaxPressureSensorValue() Value {
-	return value8(v.HydrogenMaxPressureSensor, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxPressureSensor), mark8, 1, 0, 0)
 }
 
 // CrankshaftSpeedValue returns crankshaft speed in r/min.
-func (v *Engine2016) CrankshaftSpeedValue() Value { return value16(v.CrankshaftSpeed, 1, 0, 0) }
+func (v *Engine2016) CrankshaftSpeedValue() Value {
+	return value(uint32(v.CrankshaftSpeed), mark16, 1, 0, 0)
+}
 
 // FuelConsumptionValue returns fuel consumption rate in L/100 km.
-func (v *Engine2016) FuelConsumptionValue() Value { return value16(v.FuelConsumption, 1, 0, 2) }
+func (v *Engine2016) FuelConsumptionValue() Value {
+	return value(uint32(v.FuelConsumption), mark16, 1, 0, 2)
+}
 
 // LongitudeValue returns longitude in °.
 func (v *Position2016) LongitudeValue() Value {
-	return value32(v.Longitude, int64(signOf(v.Status, 2)), 0, 6)
+	return value(uint32(v.Longitude), mark32, int64(signOf(v.Status, 2)), 0, 6)
 }
 
 // LatitudeValue returns latitude in °.
 func (v *Position2016) LatitudeValue() Value {
-	return value32(v.Latitude, int64(signOf(v.Status, 1)), 0, 6)
+	return value(uint32(v.Latitude), mark32, int64(signOf(v.Status, 1)), 0, 6)
 }
 
 // MaxVoltageSubsystemValue returns subsystem with the highest cell voltage as a number.
 func (v *Extremes2016) MaxVoltageSubsystemValue() Value {
-	return value8(v.MaxVoltageSubsystem, 1, 0, 0)
+	return value(uint32(v.MaxVoltageSubsystem), mark8, 1, 0, 0)
 }
 
 // MaxVoltageCellValue returns cell with the highest voltage as a number.
-func (v *Extremes2016) MaxVoltageCellValue() Value { return value8(v.MaxVoltageCell, 1, 0, 0) }
+func (v *Extremes2016) MaxVoltageCellValue() Value {
+	return value(uint32(v.MaxVoltageCell), mark8, 1, 0, 0)
+}
 
 // MaxCellVoltageValue returns highest cell voltage in V.
-func (v *Extremes2016) MaxCellVoltageValue() Value { return value16(v.MaxCellVoltage, 1, 0, 3) }
+func (v *Extremes2016) MaxCellVoltageValue() Value {
+	return value(uint32(v.MaxCellVoltage), mark16, 1, 0, 3)
+}
 
 // MinVoltageSubsystemValue returns subsystem with the lowest cell voltage as a number.
 func (v *Extremes2016) MinVoltageSubsystemValue() Value {
-	return value8(v.MinVoltageSubsystem, 1, 0, 0)
+	return value(uint32(v.MinVoltageSubsystem), mark8, 1, 0, 0)
 }
 
 // MinVoltageCellValue returns cell with the lowest voltage as a number.
-func (v *Extremes2016) MinVoltageCellValue() Value { return value8(v.MinVoltageCell, 1, 0, 0) }
+func (v *Extremes2016) MinVoltageCellValue() Value {
+	return value(uint32(v.MinVoltageCell), mark8, 1, 0, 0)
+}
 
 // MinCellVoltageValue returns lowest cell voltage in V.
-func (v *Extremes2016) MinCellVoltageValue() Value { return value16(v.MinCellVoltage, 1, 0, 3) }
+func (v *Extremes2016) MinCellVoltageValue() Value {
+	return value(uint32(v.MinCellVoltage), mark16, 1, 0, 3)
+}
 
 // MaxTemperatureSubsystemValue returns subsystem with the highest temperature as a number.
 func (v *Extremes2016) MaxTemperatureSubsystemValue() Value {
-	return value8(v.MaxTemperatureSubsystem, 1, 0, 0)
+	return value(uint32(v.MaxTemperatureSubsystem), mark8, 1, 0, 0)
 }
 
 // MaxTemperatureProbeValue returns probe with the highest temperature as a number.
 func (v *Extremes2016) MaxTemperatureProbeValue() Value {
-	return value8(v.MaxTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.MaxTemperatureProbe), mark8, 1, 0, 0)
 }
 
 // MaxTemperatureValue returns highest temperature in °C.
-func (v *Extremes2016) MaxTemperatureValue() Value { return value8(v.MaxTemperature, 1, -40, 0) }
+func (v *Extremes2016) MaxTemperatureValue() Value {
+	return value(uint32(v.MaxTemperature), mark8, 1, -40, 0)
+}
 
 // MinTemperatureSubsystemValue returns subsystem with the lowest temperature as a number.
 func (v *Extremes2016) MinTemperatureSubsystemValue() Value {
-	return value8(v.MinTemperatureSubsystem, 1, 0, 0)
+	return value(uint32(v.MinTemperatureSubsystem), mark8, 1, 0, 0)
 }
 
 // MinTemperatureProbeValue returns probe with the lowest temperature as a number.
 func (v *Extremes2016) MinTemperatureProbeValue() Value {
-	return value8(v.MinTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.MinTemperatureProbe), mark8, 1, 0, 0)
 }
 
 // MinTemperatureValue returns lowest temperature in °C.
-func (v *Extremes2016) MinTemperatureValue() Value { return value8(v.MinTemperature, 1, -40, 0) }
-
-// NumberValue returns subsystem number as a number.
-func (v *StorageVoltage2016) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
-
-// VoltageValue returns storage voltage in V.
-func (v *StorageVoltage2016) VoltageValue() Value { return value16(v.Voltage, 1, 0, 1) }
-
-// CurrentValue returns storage current in A.
-func (v *StorageVoltage2016) CurrentValue() Value { return value16(v.Current, 1, -10000, 1) }
-
-// CellCountValue returns cells of the whole subsystem as a number.
-func (v *StorageVoltage2016) CellCountValue() Value { return value16(v.CellCount, 1, 0, 0) }
-
-// FirstCellValue returns number of the first cell in this frame as a number.
-func (v *StorageVoltage2016) FirstCellValue() Value { return value16(v.FirstCell, 1, 0, 0) }
-
-// CellVoltageValue returns entry i of CellVoltages, in V.
-func (v *StorageVoltage2016) CellVoltageValue(i int) Value {
-	return value16(v.CellVoltages.At(i), 1, 0, 3)
+func (v *Extremes2016) MinTemperatureValue() Value {
+	return value(uint32(v.MinTemperature), mark8, 1, -40, 0)
 }
 
 // NumberValue returns subsystem number as a number.
-func (v *StorageTemperature2016) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *StorageVoltage2016) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
+
+// VoltageValue returns storage voltage in V.
+func (v *StorageVoltage2016) VoltageValue() Value { return value(uint32(v.Voltage), mark16, 1, 0, 1) }
+
+// CurrentValue returns storage current in A.
+func (v *StorageVoltage2016) CurrentValue() Value {
+	return value(uint32(v.Current), mark16, 1, -10000, 1)
+}
+
+// CellCountValue returns cells of the whole subsystem as a number.
+func (v *StorageVoltage2016) CellCountValue() Value {
+	return value(uint32(v.CellCount), mark16, 1, 0, 0)
+}
+
+// FirstCellValue returns number of the first cell in this frame as a number.
+func (v *StorageVoltage2016) FirstCellValue() Value {
+	return value(uint32(v.FirstCell), mark16, 1, 0, 0)
+}
+
+// CellVoltageValue returns entry i of CellVoltages, in V.
+func (v *StorageVoltage2016) CellVoltageValue(i int) Value {
+	return value(uint32(v.CellVoltages.At(i)), mark16, 1, 0, 3)
+}
+
+// NumberValue returns subsystem number as a number.
+func (v *StorageTemperature2016) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // TemperatureValue returns entry i of Temperatures, in °C.
 func (v *StorageTemperature2016) TemperatureValue(i int) Value {
-	return value8(v.Temperatures.At(i), 1, -40, 0)
+	return value(uint32(v.Temperatures.At(i)), mark8, 1, -40, 0)
 }

@@ -13,219 +13,231 @@ func (u *Activation) ChipIDText() string { return Text(u.ChipID[:]) }
 func (u *Activation) ActivationVINText() string { return Text(u.ActivationVIN[:]) }
 
 // SpeedValue returns speed in km/h.
-func (v *Vehicle2025) SpeedValue() Value { return value16(v.Speed, 1, 0, 1) }
+func (v *Vehicle2025) SpeedValue() Value { return value(uint32(v.Speed), mark16, 1, 0, 1) }
 
 // MileageValue returns accumulated mileage in km.
-func (v *Vehicle2025) MileageValue() Value { return value32(v.Mileage, 1, 0, 1) }
+func (v *Vehicle2025) MileageValue() Value { return value(uint32(v.Mileage), mark32, 1, 0, 1) }
 
 // TotalVoltageValue returns total voltage in V.
-func (v *Vehicle2025) TotalVoltageValue() Value { return value16(v.TotalVoltage, 1, 0, 1) }
+func (v *Vehicle2025) TotalVoltageValue() Value {
+	return value(uint32(v.TotalVoltage), mark16, 1, 0, 1)
+}
 
 // TotalCurrentValue returns total current in A.
-func (v *Vehicle2025) TotalCurrentValue() Value { return value16(v.TotalCurrent, 1, -30000, 1) }
+func (v *Vehicle2025) TotalCurrentValue() Value {
+	return value(uint32(v.TotalCurrent), mark16, 1, -30000, 1)
+}
 
 // SOCValue returns state of charge in %.
-func (v *Vehicle2025) SOCValue() Value { return value8(v.SOC, 1, 0, 0) }
+func (v *Vehicle2025) SOCValue() Value { return value(uint32(v.SOC), mark8, 1, 0, 0) }
 
 // InsulationResistanceValue returns insulation resistance to ground, the smaller of plus and minus in kΩ.
 func (v *Vehicle2025) InsulationResistanceValue() Value {
-	return value16(v.InsulationResistance, 1, 0, 0)
+	return value(uint32(v.InsulationResistance), mark16, 1, 0, 0)
 }
 
 // NumberValue returns motor number as a number.
-func (v *DriveMotor2025) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *DriveMotor2025) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // ControllerTemperatureValue returns controller temperature in °C.
 func (v *DriveMotor2025) ControllerTemperatureValue() Value {
-	return value8(v.ControllerTemperature, 1, -40, 0)
+	return value(uint32(v.ControllerTemperature), mark8, 1, -40, 0)
 }
 
 // SpeedValue returns motor speed in r/min.
-func (v *DriveMotor2025) SpeedValue() Value { return value16(v.Speed, 1, -32000, 0) }
+func (v *DriveMotor2025) SpeedValue() Value { return value(uint32(v.Speed), mark16, 1, -32000, 0) }
 
 // TorqueValue returns motor torque in N·m.
-func (v *DriveMotor2025) TorqueValue() Value { return value32(v.Torque, 1, -200000, 1) }
+func (v *DriveMotor2025) TorqueValue() Value { return value(uint32(v.Torque), mark32, 1, -200000, 1) }
 
 // TemperatureValue returns motor temperature in °C.
-func (v *DriveMotor2025) TemperatureValue() Value { return value8(v.Temperature, 1, -40, 0) }
+func (v *DriveMotor2025) TemperatureValue() Value {
+	return value(uint32(v.Temperature), mark8, 1, -40, 0)
+}
 
 // HydrogenMaxTemperatureValue returns highest temperature in the hydrogen system in °C.
 func (v *FuelCell2025) HydrogenMaxTemperatureValue() Value {
-	return value16(v.HydrogenMaxTemperature, 1, -40, 0)
+	return value(uint32(v.HydrogenMaxTemperature), mark16, 1, -40, 0)
 }
 
 // HydrogenMaxTemperatureProbeValue returns its probe code as a number.
 func (v *FuelCell2025) HydrogenMaxTemperatureProbeValue() Value {
-	return value8(v.HydrogenMaxTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxTemperatureProbe), mark8, 1, 0, 0)
 }
 
 // HydrogenMaxConcentrationValue returns highest hydrogen concentration by volume in %.
 func (v *FuelCell2025) HydrogenMaxConcentrationValue() Value {
-	return value16(v.HydrogenMaxConcentration, 1, 0, 4)
+	return value(uint32(v.HydrogenMaxConcentration), mark16, 1, 0, 4)
 }
 
 // HydrogenMaxConcentrationSensorValue returns its sensor code as a number.
 func (v *FuelCell2025) HydrogenMaxConcentrationSensorValue() Value {
-	return value8(v.HydrogenMaxConcentrationSensor, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxConcentrationSensor), mark8, 1, 0, 0)
 }
 
 // HydrogenMaxPressureValue returns highest hydrogen pressure in MPa.
 func (v *FuelCell2025) HydrogenMaxPressureValue() Value {
-	return value16(v.HydrogenMaxPressure, 1, 0, 1)
+	return value(uint32(v.HydrogenMaxPressure), mark16, 1, 0, 1)
 }
 
 // HydrogenMaxPressureSensorValue returns its sensor code as a number.
 func (v *FuelCell2025) HydrogenMaxPressureSensorValue() Value {
-	return value8(v.HydrogenMaxPressureSensor, 1, 0, 0)
+	return value(uint32(v.HydrogenMaxPressureSensor), mark8, 1, 0, 0)
 }
 
 // HydrogenRemainingValue returns remaining hydrogen in %.
-func (v *FuelCell2025) HydrogenRemainingValue() Value { return value8(v.HydrogenRemaining, 1, 0, 0) }
+func (v *FuelCell2025) HydrogenRemainingValue() Value {
+	return value(uint32(v.HydrogenRemaining), mark8, 1, 0, 0)
+}
 
 // DCDCControllerTemperatureValue returns controller temperature of the high-voltage DC/DC in °C.
 func (v *FuelCell2025) DCDCControllerTemperatureValue() Value {
-	return value8(v.DCDCControllerTemperature, 1, -40, 0)
+	return value(uint32(v.DCDCControllerTemperature), mark8, 1, -40, 0)
 }
 
 // CrankshaftSpeedValue returns crankshaft speed in r/min.
-func (v *Engine2025) CrankshaftSpeedValue() Value { return value16(v.CrankshaftSpeed, 1, 0, 0) }
+func (v *Engine2025) CrankshaftSpeedValue() Value {
+	return value(uint32(v.CrankshaftSpeed), mark16, 1, 0, 0)
+}
 
 // LongitudeValue returns longitude in °.
 func (v *Position2025) LongitudeValue() Value {
-	return value32(v.Longitude, int64(signOf(v.Status, 2)), 0, 6)
+	return value(uint32(v.Longitude), mark32, int64(signOf(v.Status, 2)), 0, 6)
 }
 
 // LatitudeValue returns latitude in °.
 func (v *Position2025) LatitudeValue() Value {
-	return value32(v.Latitude, int64(signOf(v.Status, 1)), 0, 6)
+	return value(uint32(v.Latitude), mark32, int64(signOf(v.Status, 1)), 0, 6)
 }
 
 // NumberValue returns pack number as a number.
-func (v *PackVoltage2025) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *PackVoltage2025) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // VoltageValue returns pack voltage in V.
-func (v *PackVoltage2025) VoltageValue() Value { return value16(v.Voltage, 1, 0, 1) }
+func (v *PackVoltage2025) VoltageValue() Value { return value(uint32(v.Voltage), mark16, 1, 0, 1) }
 
 // CurrentValue returns pack current in A.
-func (v *PackVoltage2025) CurrentValue() Value { return value16(v.Current, 1, -30000, 1) }
+func (v *PackVoltage2025) CurrentValue() Value { return value(uint32(v.Current), mark16, 1, -30000, 1) }
 
 // CellVoltageValue returns entry i of CellVoltages, in V.
 func (v *PackVoltage2025) CellVoltageValue(i int) Value {
-	return value16(v.CellVoltages.At(i), 1, 0, 3)
+	return value(uint32(v.CellVoltages.At(i)), mark16, 1, 0, 3)
 }
 
 // NumberValue returns pack number as a number.
-func (v *PackTemperature2025) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *PackTemperature2025) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // TemperatureValue returns entry i of Temperatures, in °C.
 func (v *PackTemperature2025) TemperatureValue(i int) Value {
-	return value8(v.Temperatures.At(i), 1, -40, 0)
+	return value(uint32(v.Temperatures.At(i)), mark8, 1, -40, 0)
 }
 
 // NumberValue returns stack number as a number.
-func (v *FuelCellStack2025) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *FuelCellStack2025) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // VoltageValue returns stack voltage in V.
-func (v *FuelCellStack2025) VoltageValue() Value { return value16(v.Voltage, 1, 0, 1) }
+func (v *FuelCellStack2025) VoltageValue() Value { return value(uint32(v.Voltage), mark16, 1, 0, 1) }
 
 // CurrentValue returns stack current in A.
-func (v *FuelCellStack2025) CurrentValue() Value { return value16(v.Current, 1, 0, 1) }
+func (v *FuelCellStack2025) CurrentValue() Value { return value(uint32(v.Current), mark16, 1, 0, 1) }
 
 // HydrogenInletPressureValue returns hydrogen inlet pressure in kPa.
 func (v *FuelCellStack2025) HydrogenInletPressureValue() Value {
-	return value16(v.HydrogenInletPressure, 1, -1000, 1)
+	return value(uint32(v.HydrogenInletPressure), mark16, 1, -1000, 1)
 }
 
 // AirInletPressureValue returns air inlet pressure in kPa.
 func (v *FuelCellStack2025) AirInletPressureValue() Value {
-	return value16(v.AirInletPressure, 1, -1000, 1)
+	return value(uint32(v.AirInletPressure), mark16, 1, -1000, 1)
 }
 
 // AirInletTemperatureValue returns air inlet temperature in °C.
 func (v *FuelCellStack2025) AirInletTemperatureValue() Value {
-	return value8(v.AirInletTemperature, 1, -40, 0)
+	return value(uint32(v.AirInletTemperature), mark8, 1, -40, 0)
 }
 
 // CoolantTemperatureValue returns entry i of CoolantTemperatures, in °C.
 func (v *FuelCellStack2025) CoolantTemperatureValue(i int) Value {
-	return value8(v.CoolantTemperatures.At(i), 1, -40, 0)
+	return value(uint32(v.CoolantTemperatures.At(i)), mark8, 1, -40, 0)
 }
 
 // NumberValue returns system number as a number.
-func (v *Supercapacitor2025) NumberValue() Value { return value8(v.Number, 1, 0, 0) }
+func (v *Supercapacitor2025) NumberValue() Value { return value(uint32(v.Number), mark8, 1, 0, 0) }
 
 // VoltageValue returns total voltage in V.
-func (v *Supercapacitor2025) VoltageValue() Value { return value16(v.Voltage, 1, 0, 1) }
+func (v *Supercapacitor2025) VoltageValue() Value { return value(uint32(v.Voltage), mark16, 1, 0, 1) }
 
 // CurrentValue returns total current in A.
-func (v *Supercapacitor2025) CurrentValue() Value { return value16(v.Current, 1, -30000, 1) }
+func (v *Supercapacitor2025) CurrentValue() Value {
+	return value(uint32(v.Current), mark16, 1, -30000, 1)
+}
 
 // CellVoltageValue returns entry i of CellVoltages, in V.
 func (v *Supercapacitor2025) CellVoltageValue(i int) Value {
-	return value16(v.CellVoltages.At(i), 1, 0, 3)
+	return value(uint32(v.CellVoltages.At(i)), mark16, 1, 0, 3)
 }
 
 // TemperatureValue returns entry i of Temperatures, in °C.
 func (v *Supercapacitor2025) TemperatureValue(i int) Value {
-	return value8(v.Temperatures.At(i), 1, -40, 0)
+	return value(uint32(v.Temperatures.At(i)), mark8, 1, -40, 0)
 }
 
 // MaxVoltageSystemValue returns system with the highest cell voltage as a number.
 func (v *SupercapacitorExtremes2025) MaxVoltageSystemValue() Value {
-	return value8(v.MaxVoltageSystem, 1, 0, 0)
+	return value(uint32(v.MaxVoltageSystem), mark8, 1, 0, 0)
 }
 
 // MaxVoltageCellValue returns cell with the highest voltage as a number.
 func (v *SupercapacitorExtremes2025) MaxVoltageCellValue() Value {
-	return value16(v.MaxVoltageCell, 1, 0, 0)
+	return value(uint32(v.MaxVoltageCell), mark16, 1, 0, 0)
 }
 
 // MaxCellVoltageValue returns highest cell voltage in V.
 func (v *SupercapacitorExtremes2025) MaxCellVoltageValue() Value {
-	return value16(v.MaxCellVoltage, 1, 0, 3)
+	return value(uint32(v.MaxCellVoltage), mark16, 1, 0, 3)
 }
 
 // MinVoltageSystemValue returns system with the lowest cell voltage as a number.
 func (v *SupercapacitorExtremes2025) MinVoltageSystemValue() Value {
-	return value8(v.MinVoltageSystem, 1, 0, 0)
+	return value(uint32(v.MinVoltageSystem), mark8, 1, 0, 0)
 }
 
 // MinVoltageCellValue returns cell with the lowest voltage as a number.
 func (v *SupercapacitorExtremes2025) MinVoltageCellValue() Value {
-	return value16(v.MinVoltageCell, 1, 0, 0)
+	return value(uint32(v.MinVoltageCell), mark16, 1, 0, 0)
 }
 
 // MinCellVoltageValue returns lowest cell voltage in V.
 func (v *SupercapacitorExtremes2025) MinCellVoltageValue() Value {
-	return value16(v.MinCellVoltage, 1, 0, 3)
+	return value(uint32(v.MinCellVoltage), mark16, 1, 0, 3)
 }
 
 // MaxTemperatureSystemValue returns system with the highest temperature as a number.
 func (v *SupercapacitorExtremes2025) MaxTemperatureSystemValue() Value {
-	return value8(v.MaxTemperatureSystem, 1, 0, 0)
+	return value(uint32(v.MaxTemperatureSystem), mark8, 1, 0, 0)
 }
 
 // MaxTemperatureProbeValue returns probe with the highest temperature as a number.
 func (v *SupercapacitorExtremes2025) MaxTemperatureProbeValue() Value {
-	return value16(v.MaxTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.MaxTemperatureProbe), mark16, 1, 0, 0)
 }
 
 // MaxTemperatureValue returns highest temperature in °C.
 func (v *SupercapacitorExtremes2025) MaxTemperatureValue() Value {
-	return value8(v.MaxTemperature, 1, -40, 0)
+	return value(uint32(v.MaxTemperature), mark8, 1, -40, 0)
 }
 
 // MinTemperatureSystemValue returns system with the lowest temperature as a number.
 func (v *SupercapacitorExtremes2025) MinTemperatureSystemValue() Value {
-	return value8(v.MinTemperatureSystem, 1, 0, 0)
+	return value(uint32(v.MinTemperatureSystem), mark8, 1, 0, 0)
 }
 
 // MinTemperatureProbeValue returns probe with the lowest temperature as a number.
 func (v *SupercapacitorExtremes2025) MinTemperatureProbeValue() Value {
-	return value16(v.MinTemperatureProbe, 1, 0, 0)
+	return value(uint32(v.MinTemperatureProbe), mark16, 1, 0, 0)
 }
 
 // MinTemperatureValue returns lowest temperature in °C.
 func (v *SupercapacitorExtremes2025) MinTemperatureValue() Value {
-	return value8(v.MinTemperature, 1, -40, 0)
+	return value(uint32(v.MinTemperature), mark8, 1, -40, 0)
 }

@@ -86,7 +86,7 @@ func writeNumberJSON(o *out, v string, f *field) {
 		o.p("b = appendUint(b, uint32(%s))", name)
 		return
 	}
-	step := fmt.Sprint(m.step)
+	step := "1"
 	if f.Sign != nil {
 		o.p("if sign := signOf(%s.%s, %d); %s {", v, goName(f.Sign.Field), f.Sign.Bit, inRange(name, f))
 		step = "int64(sign)"
@@ -102,15 +102,12 @@ func writeNumberJSON(o *out, v string, f *field) {
 // fastNumber returns the call that prints a value inside its range.
 func fastNumber(name string, m *measure) string {
 	arg := fmt.Sprintf("int32(%s)", name)
-	if m.step != 1 {
-		arg += fmt.Sprintf("*%d", m.step)
-	}
 	if m.offset != 0 {
 		arg += fmt.Sprintf("%+d", m.offset)
 	}
 	switch m.decimals {
 	case 0:
-		if m.offset == 0 && m.step == 1 {
+		if m.offset == 0 {
 			return fmt.Sprintf("appendUint(b, uint32(%s))", name)
 		}
 		return fmt.Sprintf("appendInt(b, %s)", arg)
@@ -182,9 +179,9 @@ func writeListJSON(o *out, f *field) {
 		o.p("b = append(b, `,\"%s\":`...)", f.Key)
 		switch e.bits() {
 		case 8:
-			o.p("b = w.measures8(b, %q, v.%s, %d, %d)", f.Key, f.Go, e.Range[1], e.Measure.offset)
+			o.p("b = w.temperatures(b, %q, v.%s, %d)", f.Key, f.Go, e.Range[1])
 		case 16:
-			o.p("b = w.measures16(b, %q, v.%s, %d)", f.Key, f.Go, e.Range[1])
+			o.p("b = w.cellVoltages(b, %q, v.%s, %d)", f.Key, f.Go, e.Range[1])
 		default:
 			o.p("b = appendRaw32(b, v.%s)", f.Go)
 		}

@@ -9,7 +9,7 @@ import (
 type out struct{ strings.Builder }
 
 func (o *out) p(format string, args ...any) {
-	fmt.Fprintf(o, format+"\n", args...)
+	_, _ = fmt.Fprintf(o, format+"\n", args...) // a strings.Builder takes everything
 }
 
 // goFile starts a generated Go file.

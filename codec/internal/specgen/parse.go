@@ -16,7 +16,7 @@ func parseFile(t *table) string {
 }
 
 func (m *measure) scale(sign *sign) string {
-	s := fmt.Sprintf("scale{step: %d", m.step)
+	s := "scale{step: 1"
 	if m.offset != 0 {
 		s += fmt.Sprintf(", offset: %d", m.offset)
 	}
@@ -65,12 +65,7 @@ func writeParse(o *out, r *record) {
 
 func writeListParse(o *out, f *field) {
 	if e := f.Each; e != nil {
-		switch {
-		case e.Measure != nil:
-			o.p("v.%s = o.measures%d(%q, %s)", f.Go, e.bits(), f.Key, e.Measure.scale(nil))
-		default:
-			o.p("v.%s = o.raws%d(%q)", f.Go, e.bits(), f.Key)
-		}
+		o.p("v.%s = o.%s(%q)", f.Go, map[int]string{8: "temperatures", 16: "cellVoltages", 32: "raws32"}[e.bits()], f.Key)
 		return
 	}
 	o.p("{\nentries := o.list(%q)", f.Key)

@@ -217,6 +217,9 @@ func (t *table) checkRecord(r *record) error {
 		if r.kind != kindUnit && (f.Wire == "time" || f.Wire == "text" || f.Wire == "custom") {
 			return fmt.Errorf("%s.%s: %s stands in data units only", r.Go, f.Key, f.Wire)
 		}
+		if f.Measure != nil && f.Measure.step != 1 || f.Sign != nil && f.Wire != "u32" {
+			return fmt.Errorf("%s.%s: a resolution of one unit of its last decimal, and a sign on four bytes, are all there is", r.Go, f.Key)
+		}
 		if r.kind == kindUnit && (f.Measure != nil || f.Count != nil) {
 			return fmt.Errorf("%s.%s: measurements and lists stand in info items only, which hold the lists of marks", r.Go, f.Key)
 		}
@@ -298,9 +301,9 @@ func (f *field) checkList() error {
 	switch e := f.Each; {
 	case e.Wire == "u32" && e.Measure == nil:
 	case e.Wire == "u16" && e.Measure != nil && e.Measure.decimals == 3 && e.Measure.step == 1 && e.Measure.offset == 0 && e.Range[0] == 0:
-	case e.Wire == "u8" && e.Measure != nil && e.Measure.decimals == 0 && e.Measure.step == 1 && e.Range[0] == 0:
+	case e.Wire == "u8" && e.Measure != nil && e.Measure.decimals == 0 && e.Measure.step == 1 && e.Measure.offset == -40 && e.Range[0] == 0:
 	default:
-		return fmt.Errorf("no list of this kind: see jsonWriter.measures8, measures16, appendRaw32")
+		return fmt.Errorf("no list of this kind: see jsonWriter.temperatures, cellVoltages, appendRaw32")
 	}
 	return nil
 }
@@ -311,9 +314,6 @@ func (f *field) limit() int64 { return 1 << f.bits() }
 func (f *field) bits() int {
 	return map[string]int{"u8": 8, "u16": 16, "u32": 32}[f.Wire]
 }
-
-// mark returns the abnormal mark of the field's width.
-func (f *field) mark() int64 { return f.limit() - 2 }
 
 // check turns resolution and offset into whole numbers of the last decimal.
 func (m *measure) check() error {

@@ -25,17 +25,17 @@ func writeValue(o *out, r *record, f *field) {
 	case f.Each != nil && f.Each.Measure != nil:
 		m, one := f.Each.Measure, strings.TrimSuffix(f.Go, "s")
 		o.p("// %sValue returns entry i of %s, %s.", one, f.Go, m.unitText())
-		o.p("func (%s *%s) %sValue(i int) Value { return value%d(%s.%s.At(i), %d, %d, %d) }\n",
-			v, r.Go, one, f.Each.bits(), v, f.Go, m.step, m.offset, m.decimals)
+		o.p("func (%s *%s) %sValue(i int) Value { return value(uint32(%s.%s.At(i)), mark%d, 1, %d, %d) }\n",
+			v, r.Go, one, v, f.Go, f.Each.bits(), m.offset, m.decimals)
 	case f.Measure != nil:
 		m := f.Measure
-		step := fmt.Sprint(m.step)
+		step := "1"
 		if f.Sign != nil {
 			step = fmt.Sprintf("int64(signOf(%s.%s, %d))", v, goName(f.Sign.Field), f.Sign.Bit)
 		}
 		o.p("// %sValue returns %s %s.", f.Go, f.Doc, m.unitText())
-		o.p("func (%s *%s) %sValue() Value { return value%d(%s.%s, %s, %d, %d) }\n",
-			v, r.Go, f.Go, f.bits(), v, f.Go, step, m.offset, m.decimals)
+		o.p("func (%s *%s) %sValue() Value { return value(uint32(%s.%s), mark%d, %s, %d, %d) }\n",
+			v, r.Go, f.Go, v, f.Go, f.bits(), step, m.offset, m.decimals)
 	}
 }
 
