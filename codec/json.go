@@ -149,7 +149,7 @@ func (m *Message) ParseJSON(json []byte) error {
 
 // parseHeader reads the keys of the frame's header.
 func (m *Message) parseHeader(o *object) {
-	if v := o.may("v"); v != nil && o.grid("v", v, 32, scale{step: 1}) != JSONVersion {
+	if v := o.may("v"); v != nil && o.grid("v", -1, v, 32, scale{step: 1}) != JSONVersion {
 		o.fail("v", v.offset, "only version "+strconv.Itoa(JSONVersion)+" is known")
 	}
 	if masked := o.may("masked"); masked != nil {

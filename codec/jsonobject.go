@@ -171,7 +171,7 @@ func (o *object) raw(key string, bits int) uint32 {
 	if n == nil {
 		return 0
 	}
-	return o.grid(o.at(key), n, bits, scale{step: 1})
+	return o.grid(key, -1, n, bits, scale{step: 1})
 }
 
 // scale says how a raw number becomes a measurement: (raw × step + offset) × 10^-decimals.
@@ -192,33 +192,34 @@ func (o *object) measure(key string, bits int, s scale) uint32 {
 
 // marked reads one measurement, alone or entry i of the list key.
 func (o *object) marked(key string, i int, n *node, bits int, s scale) uint32 {
-	base, path := key, o.at(key)
-	if o.item != nil {
-		base = strings.TrimPrefix(path, o.item.path+".")
+	var run *markRun
+	if o.item != nil && len(o.item.marks) > 0 {
+		run = o.item.run(strings.TrimPrefix(o.at(key), o.item.path+"."), i)
 	}
-	if i >= 0 {
-		path += "[" + strconv.Itoa(i) + "]"
-	}
-	run := o.item.run(base, i)
 	switch {
 	case n.kind == 'n' && run == nil:
-		o.r.fail(path, n.offset, "null, but in neither abnormal nor invalid")
+		o.r.fail(o.entryAt(key, i), n.offset, "null, but in neither abnormal nor invalid")
 		return 0
 	case n.kind == 'n':
 		run.met++
 		return uint32(uint64(1)<<bits - 3 + uint64(run.state))
 	case run != nil:
-		o.r.fail(path, n.offset, "a value, but listed as "+run.state.String())
+		o.r.fail(o.entryAt(key, i), n.offset, "a value, but listed as "+run.state.String())
 		return 0
 	}
-	return o.grid(path, n, bits, s)
+	return o.grid(key, i, n, bits, s)
+}
+
+// entryAt returns the path of entry i of the list key, of key itself when i is negative.
+func (o *object) entryAt(key string, i int) string {
+	if i < 0 {
+		return o.at(key)
+	}
+	return o.at(key) + "[" + strconv.Itoa(i) + "]"
 }
 
 // run returns the listed run that holds entry i of base, nil when none does.
 func (it *item) run(base string, i int) *markRun {
-	if it == nil {
-		return nil
-	}
 	runs := it.marks[base]
 	lo, hi := 0, len(runs) // runs are sorted and do not overlap
 	for lo < hi {
@@ -235,10 +236,11 @@ func (it *item) run(base string, i int) *markRun {
 	return nil
 }
 
-// grid reads the number n as a raw value of the number of bits given.
-func (o *object) grid(path string, n *node, bits int, s scale) uint32 {
+// grid reads the number n, the value of key or entry i of it, as a raw value of the number of bits
+// given.
+func (o *object) grid(key string, i int, n *node, bits int, s scale) uint32 {
 	if n.kind != '0' {
-		o.r.fail(path, n.offset, "a number is wanted")
+		o.r.fail(o.entryAt(key, i), n.offset, "a number is wanted")
 		return 0
 	}
 	v, ok := parseScaled(n.text, s.decimals)
@@ -246,13 +248,13 @@ func (o *object) grid(path string, n *node, bits int, s scale) uint32 {
 		v = -v
 	}
 	if ok = ok && (v-s.offset)%s.step == 0; !ok {
-		o.r.fail(path, n.offset, n.text+" is not on the grid of "+string(appendFixed(nil, s.step, s.decimals)))
+		o.r.fail(o.entryAt(key, i), n.offset, n.text+" is not on the grid of "+string(appendFixed(nil, s.step, s.decimals)))
 		return 0
 	}
 	raw, most := (v-s.offset)/s.step, int64(1)<<bits-1
 	if raw < 0 || raw > most {
 		lo, hi := s.offset, most*s.step+s.offset
-		o.r.fail(path, n.offset, n.text+" does not fit the field: "+
+		o.r.fail(o.entryAt(key, i), n.offset, n.text+" does not fit the field: "+
 			string(appendFixed(nil, lo, s.decimals))+" to "+string(appendFixed(nil, hi, s.decimals)))
 		return 0
 	}
@@ -332,7 +334,7 @@ func (o *object) raws8(key string) List8 {
 	nodes := o.list(key)
 	l := make(List8, len(nodes))
 	for i := range nodes {
-		l[i] = uint8(o.grid(o.at(key)+"["+strconv.Itoa(i)+"]", &nodes[i], 8, scale{step: 1}))
+		l[i] = uint8(o.grid(key, i, &nodes[i], 8, scale{step: 1}))
 	}
 	return l
 }
@@ -341,7 +343,7 @@ func (o *object) raws32(key string) List32 {
 	nodes := o.list(key)
 	l := make(List32, 0, 4*len(nodes))
 	for i := range nodes {
-		v := o.grid(o.at(key)+"["+strconv.Itoa(i)+"]", &nodes[i], 32, scale{step: 1})
+		v := o.grid(key, i, &nodes[i], 32, scale{step: 1})
 		l = append(l, byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
 	}
 	return l
