@@ -37,6 +37,7 @@ chaos: ## kill -9 the gateway twenty times under load; every answered frame must
 .PHONY: generate
 generate: ## write the generated files again
 	$(GO) generate ./...
+	$(GO) test ./cmd/tboxgate -run TestConfigReference -update
 
 .PHONY: fresh
 fresh: ## fail when a generated file is stale
@@ -63,7 +64,7 @@ tidy: ## fail when go.mod or go.sum would change
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s)
 	@set -e; for t in $$($(GO) test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
-		echo "== $$t"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) ./fuzz; done
+		echo "== $$t"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./fuzz; done
 
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store

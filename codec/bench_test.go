@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 )
@@ -87,7 +88,7 @@ func BenchmarkReader(b *testing.B) {
 	for b.Loop() {
 		r := NewReader(bytes.NewReader(stream), 0)
 		for {
-			if _, err := r.ReadFrame(); err == io.EOF {
+			if _, err := r.ReadFrame(); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				b.Fatal(err)

@@ -1,12 +1,21 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
+
+	"golang.org/x/time/rate"
+)
+
+// Bounds of the events about refused logins.
+const (
+	refusedPerSecond = 50
+	refusedBurst     = 500
 )
 
 // Gateway is a running gateway: its listeners, event loops and connections.
@@ -15,6 +24,7 @@ type Gateway struct {
 	log       *slog.Logger
 	warn      *slog.Logger // for what peers can cause as often as they like: limited in rate
 	nodeJSON  []byte
+	refusals  *rate.Limiter // of events about refused logins
 	listeners []*listener
 	loops     []*loop
 
@@ -30,7 +40,13 @@ func New(opt Options) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Gateway{opt: opt, log: opt.Log, warn: rateLimited(opt.Log), nodeJSON: quote(opt.Node)}, nil
+	node, err := json.Marshal(opt.Node)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: node %q: %w", opt.Node, err)
+	}
+	return &Gateway{
+		opt: opt, log: opt.Log, warn: rateLimited(opt.Log), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
+	}, nil
 }
 
 // Start binds all listeners and takes connections. An error names the address

@@ -157,7 +157,8 @@ func TestRefusedLogin(t *testing.T) {
 		edition codec.Edition
 		flag    codec.Flag
 	}{{codec.Edition2016, codec.FlagError}, {codec.Edition2025, codec.FlagVINUnknown}} {
-		h := newHouse(t, nil)
+		told := make(chan session.RefusedEvent, 10)
+		h := newHouse(t, func(o *Options) { o.Refused = func(e session.RefusedEvent) { told <- e } })
 		p := h.dial(t, vinUnknown)
 		u := append(wireTime(at), 0, 1)
 		u = append(append(u, "89860000000000000001"...), 0, 0)
@@ -168,6 +169,12 @@ func TestRefusedLogin(t *testing.T) {
 		require.Equal(t, wireTime(at), f.Unit())
 		p.ended()
 		require.Zero(t, h.sink.count(), "refusals are no stream records")
+		event := <-told
+		require.Equal(t, vinUnknown, event.VIN.String())
+		require.Equal(t, session.RefusedNotRegistered, event.Reason)
+		require.JSONEq(t, `{"vin":"`+vinUnknown+`","login":"vehicle","remote":"`+p.nc.LocalAddr().String()+`","node":"test","at":"`+
+			event.At.UTC().Format("2006-01-02T15:04:05.000Z")+`","reason":"notRegistered"}`, string(event.AppendJSON(nil)))
+		require.Empty(t, told)
 	}
 }
 

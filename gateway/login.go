@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"strconv"
-
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/session"
@@ -128,7 +126,7 @@ func (l *loop) platformLogin(c *conn, f codec.Frame) {
 		return
 	}
 	name := code.String()
-	c.platform.Store(&platform{code: name, json: quote(name), vin: code, id: session.NewID()})
+	c.platform.Store(&platform{code: name, json: session.AppendWireString(nil, name), vin: code, id: session.NewID()})
 	c.state = statePlatform
 	l.g.opt.Metrics.Login(metrics.KindPlatform, metrics.LoginAccepted)
 	l.store(c, nil, f, codec.FlagSuccess, true)
@@ -177,6 +175,7 @@ func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(kind, r.reason)
 	l.g.warn.Warn("login refused", "kind", kind, "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	l.tellRefused(c, f, kind, r.reason)
 	if c.ln.opt.RefuseLogin == RefuseAnswer {
 		l.reply(c, f, r.flag, f.TimeBytes())
 	}
@@ -188,7 +187,18 @@ func (l *loop) refuseRelayed(c *conn, f codec.Frame, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(metrics.KindVehicle, r.reason)
 	l.g.warn.Warn("vehicle of a platform refused", "platform", c.Platform(), "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	l.tellRefused(c, f, metrics.KindVehicle, r.reason)
 	l.reply(c, f, r.flag, f.TimeBytes())
+}
+
+// tellRefused announces a refused login, unless too many are.
+func (l *loop) tellRefused(c *conn, f codec.Frame, kind, why string) {
+	if l.g.opt.Refused == nil || !l.g.refusals.AllowN(l.now, 1) {
+		return
+	}
+	l.g.opt.Refused(session.RefusedEvent{
+		VIN: f.VIN(), Login: kind, Platform: c.Platform(), Remote: c.remote, Node: l.g.opt.Node, At: l.now, Reason: why,
+	})
 }
 
 // endSessions ends what c carries: one vehicle's session, or all of a
@@ -227,9 +237,4 @@ func unreadableFlag(f codec.Frame) codec.Flag {
 	default:
 		return codec.FlagStructureError
 	}
-}
-
-// quote is s as a JSON string.
-func quote(s string) []byte {
-	return strconv.AppendQuoteToASCII(nil, s)
 }

@@ -135,11 +135,14 @@ type Options struct {
 	Sessions  *session.Table
 	Gate      *session.Gate
 	Commands  Commands // nil: answers to commands are only stored
-	Metrics   *metrics.Metrics
-	Log       *slog.Logger
-	Node      string // name of this gateway in records and events
-	Loops     int    // event loops; default GOMAXPROCS
-	Limits    Limits
+	// Refused, which may be nil, is told of refused logins, at most refusedPerSecond of them so that
+	// strangers cannot fill the store; the metric counts all. It must not block.
+	Refused func(session.RefusedEvent)
+	Metrics *metrics.Metrics
+	Log     *slog.Logger
+	Node    string // name of this gateway in records and events
+	Loops   int    // event loops; default GOMAXPROCS
+	Limits  Limits
 
 	StoreHeartbeats bool          // store 0x07 and 0x08 as well
 	DrainWindow     time.Duration // Drain spreads the closing of connections over it; default 5 s

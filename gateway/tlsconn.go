@@ -71,15 +71,15 @@ func (p *tlsPipe) SetReadDeadline(t time.Time) error { return p.SetDeadline(t) }
 // SetWriteDeadline is how crypto/tls bounds its last alert; writing never blocks here.
 func (p *tlsPipe) SetWriteDeadline(time.Time) error { return nil }
 
-// noData is the error of a Read without input.
-type noData struct{}
+// noDataError is the error of a Read without input.
+type noDataError struct{}
 
-func (noData) Error() string   { return "no input at the moment" }
-func (noData) Timeout() bool   { return true }
-func (noData) Temporary() bool { return true }
-func (noData) Unwrap() error   { return os.ErrDeadlineExceeded }
+func (noDataError) Error() string   { return "no input at the moment" }
+func (noDataError) Timeout() bool   { return true }
+func (noDataError) Temporary() bool { return true }
+func (noDataError) Unwrap() error   { return os.ErrDeadlineExceeded }
 
-var errNoData error = noData{}
+var errNoData error = noDataError{}
 
 // names lists the common name and the DNS names of a certificate.
 func names(cert *x509.Certificate) []string {

@@ -59,7 +59,7 @@ func (d *Device) AppendJSON(dst []byte) []byte {
 	}
 	if d.ICCID != "" {
 		dst = append(dst, `,"iccid":`...)
-		dst = appendWireString(dst, d.ICCID)
+		dst = AppendWireString(dst, d.ICCID)
 	}
 	if d.Edition != 0 {
 		dst = append(dst, `,"edition":`...)
@@ -74,7 +74,7 @@ func (d *Device) AppendJSON(dst []byte) []byte {
 	}
 	if d.Platform != "" {
 		dst = append(dst, `,"platform":`...)
-		dst = appendWireString(dst, d.Platform)
+		dst = AppendWireString(dst, d.Platform)
 	}
 	if d.Session != 0 {
 		dst = append(dst, `,"session":"`...)

@@ -42,7 +42,7 @@ func (e *PresenceEvent) AppendJSON(dst []byte) []byte {
 	dst = appendString(dst, e.ProductKey)
 	if e.Platform != "" {
 		dst = append(dst, `,"platform":`...)
-		dst = appendWireString(dst, e.Platform)
+		dst = AppendWireString(dst, e.Platform)
 	}
 	dst = append(dst, `,"session":"`...)
 	dst = AppendID(dst, e.Session)

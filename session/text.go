@@ -49,9 +49,9 @@ func appendVIN(dst []byte, vin codec.VIN) []byte {
 	return append(dst, '"')
 }
 
-// appendWireString appends bytes of the wire, which are GB 18030, as a JSON string. What is not
+// AppendWireString appends bytes of the wire, which are GB 18030, as a JSON string. What is not
 // text becomes U+FFFD.
-func appendWireString(dst []byte, s string) []byte {
+func AppendWireString(dst []byte, s string) []byte {
 	if plainASCII(s) {
 		dst = append(dst, '"')
 		dst = append(dst, s...)

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,17 @@ type Listener struct {
 	OnStructureError string        `key:"onStructureError" default:"accept" oneof:"accept|refuse" doc:"The answer to a frame whose data unit does not follow the standard's tables; it is stored either way."`
 	LoginTimeout     time.Duration `key:"loginTimeout" default:"30s" min:"1s" doc:"From connecting to a login."`
 	IdleTimeout      time.Duration `key:"idleTimeout" default:"5m" min:"1s" doc:"Without any frame; the standard allows a heartbeat period of 240 s."`
+	HandshakeTimeout time.Duration `key:"handshakeTimeout" default:"10s" min:"1s" doc:"For a PROXY header and the TLS handshake together."`
+	TLS              TLS           `key:"tls" doc:"TLS 1.2 and 1.3 on this address. Without it: plain TCP."`
+	ProxyFrom        []Prefix      `key:"proxyFrom" doc:"Addresses of load balancers in front, such as 10.0.0.0/8, which must send a PROXY header (version 1 or 2). Nobody else may connect here then. Empty: no PROXY header."`
+}
+
+// TLS is the certificate of a listener, and which client certificates it asks for.
+type TLS struct {
+	Cert            string `key:"cert" doc:"PEM file of the server's certificate and its chain. The files are read again when they change, and on SIGHUP."`
+	Key             string `key:"key" doc:"PEM file of its private key."`
+	ClientCA        string `key:"clientCA" doc:"PEM file of authorities: only clients with a certificate of theirs may connect. Empty: no client certificate is asked for."`
+	RequireVINMatch bool   `key:"requireVinMatch" doc:"A vehicle's certificate must name its VIN as common name or DNS name. Needs clientCA."`
 }
 
 // API is the address of the HTTP API. Every call is signed with an access key.
@@ -91,6 +103,7 @@ type NATS struct {
 type Limits struct {
 	Connections   int  `key:"connections" default:"18000" min:"1" doc:"Connections in all."`
 	PerAddress    int  `key:"perAddress" default:"0" min:"0" doc:"Connections from one address. 0: no limit."`
+	Handshakes    int  `key:"handshakes" default:"256" min:"1" doc:"Connections of a listener in a PROXY or TLS handshake at the same time."`
 	Window        int  `key:"window" default:"256" min:"1" doc:"Frames of one connection that may wait for the store."`
 	WindowBytes   Size `key:"windowBytes" default:"1MiB" min:"1" doc:"Their bytes as records."`
 	InFlightBytes Size `key:"inFlightBytes" default:"64MiB" min:"1" doc:"Bytes of all connections that may wait for the store."`
@@ -147,6 +160,21 @@ var sizeUnits = [...]struct {
 	name  string
 	bytes int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
+
+// Prefix is an address or a range of addresses: 10.0.0.7, 10.0.0.0/8, fd00::/8.
+type Prefix struct{ netip.Prefix }
+
+// UnmarshalText reads an address or a prefix.
+func (p *Prefix) UnmarshalText(text []byte) (err error) {
+	if a, err := netip.ParseAddr(string(text)); err == nil {
+		p.Prefix = netip.PrefixFrom(a, a.BitLen())
+		return nil
+	}
+	if p.Prefix, err = netip.ParsePrefix(string(text)); err != nil {
+		return fmt.Errorf("%q is neither an address nor a range such as 10.0.0.0/8", text)
+	}
+	return nil
+}
 
 // Sync is the store's flush interval; 0 stands for "always".
 type Sync time.Duration

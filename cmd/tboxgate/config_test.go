@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,14 +38,14 @@ func TestConfigDefaults(t *testing.T) {
 		Node:    host,
 		Listeners: []Listener{{
 			Address: "0.0.0.0:8999", Profile: "auto", AckForm: "time", AckRealtime: "always", RefuseLogin: "answer",
-			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
+			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, HandshakeTimeout: 10 * time.Second,
 		}},
 		API:      API{Address: "127.0.0.1:8960"},
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
 		Sinks:    []Sink{{Type: "nats", Payload: "json"}},
 		Products: []Product{{Key: "gbt32960", Registration: "closed"}},
-		Limits: Limits{Connections: 18000, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
+		Limits: Limits{Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
 			Inbound: 1 << 20, Outbound: 256 << 10, BadFrames: 16, MaxFrame: 65531},
 		Drain: Drain{Window: 5 * time.Second, Timeout: 20 * time.Second},
 		Log:   Log{Level: "info", Format: "auto"},
@@ -61,6 +62,8 @@ listeners:
     profile: platform
     ackRealtime: errorOnly
     idleTimeout: 90s
+    tls: {cert: a.crt, key: a.key, clientCA: ca.crt, requireVinMatch: true}
+    proxyFrom: [10.0.0.0/8, 192.0.2.7]
 api: {address: "127.0.0.1:80"}
 admin: {address: "0.0.0.0:9960", token: 0123456789abcdef}
 nats: {listen: "10.0.0.1:4222", user: reader, password: 12345, syncInterval: always}
@@ -76,9 +79,11 @@ log:
 	require.NoError(t, err)
 	require.Equal(t, []Listener{
 		{Address: "0.0.0.0:8999", Profile: "auto", AckForm: "echo", AckRealtime: "always", RefuseLogin: "answer",
-			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute},
+			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, HandshakeTimeout: 10 * time.Second},
 		{Address: "[::1]:8998", Profile: "platform", AckForm: "time", AckRealtime: "errorOnly", RefuseLogin: "answer",
-			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second},
+			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 90 * time.Second, HandshakeTimeout: 10 * time.Second,
+			TLS:       TLS{Cert: "a.crt", Key: "a.key", ClientCA: "ca.crt", RequireVINMatch: true},
+			ProxyFrom: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("192.0.2.7/32")}}},
 	}, c.Listeners)
 	require.Equal(t, NATS{Listen: "10.0.0.1:4222", User: "reader", Password: "12345", MaxAge: 7 * 24 * time.Hour}, c.NATS)
 	require.Equal(t, []Sink{{Type: "discard", Payload: "raw"}}, c.Sinks)
@@ -177,6 +182,11 @@ func TestConfigErrors(t *testing.T) {
 			want: `tboxgate.yaml:1: nats.credentialsFile: it is for an external server (nats.url)`},
 		{name: "copies of the embedded server", file: "nats: {replicas: 3}\n",
 			want: `tboxgate.yaml:1: nats.replicas: 3 copies need an external cluster (nats.url)`},
+		{name: "certificate without key", file: "listeners:\n  - address: :1\n    tls: {cert: a.crt}\n", want: `tboxgate.yaml:3: listeners[0].tls: cert and key go together`},
+		{name: "whose certificate", file: "listeners:\n  - address: :1\n    tls: {cert: a.crt, key: a.key, requireVinMatch: true}\n",
+			want: `tboxgate.yaml:3: listeners[0].tls.requireVinMatch: clientCA is needed: without it no client shows a certificate`},
+		{name: "proxy", file: "listeners:\n  - proxyFrom: [everywhere]\n",
+			want: `tboxgate.yaml:2: listeners[0].proxyFrom[0]: "everywhere" is neither an address nor a range such as 10.0.0.0/8`},
 		{name: "no listener", file: "listeners: []\n", want: `tboxgate.yaml:1: listeners: at least one is needed`},
 		{name: "two sinks", file: "sinks: [{type: nats}, {type: discard}]\n", want: `tboxgate.yaml:1: sinks: exactly one is wanted, not 2`},
 		{name: "sink without type", file: "sinks: [{payload: raw}]\n", want: `tboxgate.yaml:1: sinks[0].type: missing; one of nats, discard`},

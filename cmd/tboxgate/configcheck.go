@@ -60,6 +60,16 @@ func (l *configLoader) validate(c *Config) {
 			bad(a.path, "%q is not loopback, and --dev lets anybody in; use 127.0.0.1, [::1] or localhost", a.address)
 		}
 	}
+	for i, ln := range c.Listeners {
+		path, t := fmt.Sprintf("listeners[%d].tls", i), ln.TLS
+		switch {
+		case t == TLS{}: // plain TCP
+		case t.Cert == "" || t.Key == "":
+			bad(path, "cert and key go together")
+		case t.RequireVINMatch && t.ClientCA == "":
+			bad(path+".requireVinMatch", "clientCA is needed: without it no client shows a certificate")
+		}
+	}
 	if len(c.Listeners) == 0 {
 		bad("listeners", "at least one is needed")
 	}

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"github.com/urfave/cli/v2"
@@ -95,9 +96,9 @@ func writeSection(b *bytes.Buffer, typ reflect.Type, path, doc string) {
 		}
 		switch {
 		case !isScalar(elem) && s.Type.Kind() == reflect.Slice:
-			text += fmt.Sprintf(" See [%s](#%s).", s.key+"[]", strings.ToLower(s.key))
+			text += fmt.Sprintf(" See [%s](#%s).", s.key+"[]", anchor(join(path, s.key)))
 		case !isScalar(elem):
-			text += fmt.Sprintf(" See [%s](#%s).", s.key, strings.ToLower(s.key))
+			text += fmt.Sprintf(" See [%s](#%s).", s.key, anchor(join(path, s.key)))
 		case s.Type.Kind() == reflect.Bool:
 			def = "false"
 		}
@@ -175,4 +176,14 @@ func TestFlags(t *testing.T) {
 	for _, c := range p.app().Commands {
 		walk(c)
 	}
+}
+
+// anchor is the name that a heading gets where Markdown is shown.
+func anchor(heading string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '[' || r == ']' || r == '.' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, heading)
 }

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -22,7 +17,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
-	"github.com/tboxgate/tboxgate/gateway/admin"
 )
 
 // TestCrash kills the gateway with SIGKILL under a load of numbered frames, again and again, on one
@@ -35,22 +29,21 @@ func TestCrash(t *testing.T) {
 		require.NoError(t, err)
 		crashes = n
 	}
-	dir := t.TempDir()
+	dir := dataDir(t)
 	var fleet crashFleet
 	for i := range crashes {
 		before := fleet.answeredFrames()
-		g := startServe(t, dir, "--payload", "raw")
-		stop := fleet.drive(t, g.status.Addresses.Vehicles[0])
+		g := serve(t, dir, "--dev", "--payload", "raw")
+		wait := fleet.drive(t, g.Addresses.Vehicles[0])
 		// Killed at once when the first answers are there, or later: while files are written, rotated, synced.
 		require.Eventually(t, func() bool { return fleet.answeredFrames() > before }, 20*time.Second, time.Millisecond, "run %d: nothing is answered", i)
 		time.Sleep(time.Duration(rand.IntN(500)) * time.Millisecond)
 		require.NoError(t, g.cmd.Process.Kill())
-		_ = g.cmd.Wait()
-		stop()
+		<-g.ended
+		wait()
 	}
-	g := startServe(t, dir, "--payload", "raw", "--nats-listen", "127.0.0.1:0")
-	stored := storedFrames(t, g.status.Addresses.NATS)
-	g.stop(t)
+	g := serve(t, dir, "--dev", "--payload", "raw", "--nats-listen", "127.0.0.1:0")
+	stored := storedFrames(t, g.Addresses.NATS)
 	missing := 0
 	for f := range fleet.answered {
 		if !stored[f] {
@@ -170,40 +163,4 @@ func storedFrames(t *testing.T, url string) map[string]bool {
 		frames[string(m.Data())] = true
 	}
 	return frames
-}
-
-// served is a gateway in a process of its own.
-type served struct {
-	cmd    *exec.Cmd
-	log    *bytes.Buffer
-	status admin.Status
-}
-
-// startServe runs `tboxgate serve --dev` on free ports and waits until it takes vehicles.
-func startServe(t *testing.T, dir string, args ...string) *served {
-	t.Helper()
-	_ = os.Remove(filepath.Join(dir, runFile)) // a killed gateway leaves it behind
-	free := []string{"serve", "--dev", "--data-dir", dir, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}
-	s := &served{cmd: exec.Command(os.Args[0], append(free, args...)...), log: &bytes.Buffer{}}
-	s.cmd.Env = append(os.Environ(), runMain+"=1")
-	s.cmd.Stdout, s.cmd.Stderr = io.Discard, s.log
-	require.NoError(t, s.cmd.Start())
-	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-	})
-	ok := false
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end) && !ok; time.Sleep(5 * time.Millisecond) {
-		text, err := os.ReadFile(filepath.Join(dir, runFile))
-		ok = err == nil && json.Unmarshal(text, &s.status) == nil
-	}
-	require.True(t, ok, "the gateway does not start")
-	return s
-}
-
-// stop drains the gateway, which must exit with status 0.
-func (s *served) stop(t *testing.T) {
-	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(os.Interrupt))
-	require.NoError(t, s.cmd.Wait(), s.log.String())
 }

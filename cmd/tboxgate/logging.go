@@ -9,17 +9,23 @@ import (
 	"golang.org/x/term"
 )
 
-// newLogger writes the program's log: text for people, JSON for machines.
-func newLogger(w io.Writer, c Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		panic(fmt.Sprintf("log level %q: %v", c.Level, err)) // the configuration takes no other words
-	}
+// newLogger writes the program's log: text for people, JSON for machines. The level may be changed later.
+func newLogger(w io.Writer, c Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(logLevel(c.Level))
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(slog.NewTextHandler(w, o)), level
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(slog.NewJSONHandler(w, o)), level
+}
+
+// logLevel reads one of the words that the configuration takes.
+func logLevel(name string) (level slog.Level) {
+	if err := level.UnmarshalText([]byte(name)); err != nil {
+		panic(fmt.Sprintf("log level %q: %v", name, err)) // the configuration takes no other words
+	}
+	return level
 }
 
 // isTerminal says that somebody may be looking: only then is there progress, and text instead of JSON.

@@ -114,10 +114,10 @@ func (n *node) gatewayOptions() gateway.Options {
 	c := n.cfg
 	o := gateway.Options{
 		Sink: discard.Sink{}, Payload: sink.Payload(c.Sinks[0].Payload), Sessions: n.table, Gate: n.gate(), Commands: n.commands,
-		Metrics: n.metrics, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
+		Refused: n.refused, Metrics: n.metrics, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
 		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
 		Limits: gateway.Limits{
-			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, Window: c.Limits.Window,
+			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, Handshakes: c.Limits.Handshakes, Window: c.Limits.Window,
 			WindowBytes: int(c.Limits.WindowBytes), InFlightBytes: int64(c.Limits.InFlightBytes), Inbound: int(c.Limits.Inbound),
 			Outbound: int(c.Limits.Outbound), BadFrames: c.Limits.BadFrames, MaxUnit: c.Limits.MaxFrame,
 		},
@@ -127,11 +127,19 @@ func (n *node) gatewayOptions() gateway.Options {
 		o.MaxRecord = n.state.store.Sink().MaxBody()
 	}
 	for _, l := range c.Listeners {
-		o.Listeners = append(o.Listeners, gateway.Listener{
+		ln := gateway.Listener{
 			Address: l.Address, Profile: gateway.Profile(l.Profile), AckForm: gateway.AckForm(l.AckForm),
 			AckRealtime: gateway.AckRealtime(l.AckRealtime), RefuseLogin: gateway.RefuseLogin(l.RefuseLogin),
 			OnStructureError: gateway.StructureError(l.OnStructureError), LoginTimeout: l.LoginTimeout, IdleTimeout: l.IdleTimeout,
-		})
+			HandshakeTimeout: l.HandshakeTimeout,
+		}
+		if t := l.TLS; t != (TLS{}) {
+			ln.TLS = &gateway.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA, RequireVINMatch: t.RequireVINMatch}
+		}
+		for _, p := range l.ProxyFrom {
+			ln.ProxyFrom = append(ln.ProxyFrom, p.Prefix)
+		}
+		o.Listeners = append(o.Listeners, ln)
 	}
 	return o
 }
@@ -189,6 +197,11 @@ func (n *node) presence(e session.PresenceEvent) {
 
 func (n *node) announce(e session.PresenceEvent) {
 	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
+}
+
+// refused is told of logins that were not let in.
+func (n *node) refused(e session.RefusedEvent) {
+	n.state.store.Events().Publish(e.VIN, session.KindRefused, e.AppendJSON(nil))
 }
 
 // endLeftSessions ends the sessions that a crash left open.

@@ -116,7 +116,7 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 		return nil, fmt.Errorf("there is no data directory %s: choose one with --data-dir", cfg.DataDir)
 	}
 	cfg.NATS.Listen = "" // nobody else is served meanwhile
-	log := newLogger(p.stderr, Log{Level: slog.LevelError.String(), Format: cfg.Log.Format})
+	log, _ := newLogger(p.stderr, Log{Level: slog.LevelError.String(), Format: cfg.Log.Format})
 	s, err := lockState(cfg, log)
 	if err != nil {
 		return nil, err

@@ -38,20 +38,20 @@ func (p *program) serveCommand() *cli.Command {
 			}
 			ctx, stop := untilSignal(c.Context, p.stderr)
 			defer stop()
-			return p.serve(ctx, cfg)
+			return p.serve(ctx, cfg, func() (*Config, error) { return p.config(c) })
 		},
 	}
 }
 
-// serve runs the gateway until ctx ends.
-func (p *program) serve(ctx context.Context, cfg *Config) (err error) {
+// serve runs the gateway until ctx ends. On SIGHUP read gives the configuration anew.
+func (p *program) serve(ctx context.Context, cfg *Config, read func() (*Config, error)) (err error) {
 	if cfg.DataDir == "" { // --dev
 		if cfg.DataDir, err = os.MkdirTemp("", "tboxgate-dev-"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
 	}
-	log := newLogger(p.stderr, cfg.Log)
+	log, level := newLogger(p.stderr, cfg.Log)
 	warnDescriptors(log, cfg.Limits.Connections)
 	n, err := startNode(ctx, cfg, log)
 	if err != nil {
@@ -64,7 +64,8 @@ func (p *program) serve(ctx context.Context, cfg *Config) (err error) {
 		p.announce(cfg, status, key)
 		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
 			"admin", status.Addresses.Admin, "dataDir", status.DataDir, "version", status.Version)
-		<-ctx.Done()
+		r := reloader{read: read, cfg: cfg, certificates: n.vehicles.Reload, level: level, log: log}
+		r.untilDone(ctx)
 		log.Info("draining", "cause", context.Cause(ctx), "timeout", cfg.Drain.Timeout.String())
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)

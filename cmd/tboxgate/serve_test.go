@@ -437,6 +437,23 @@ func TestSignals(t *testing.T) {
 	require.Zero(t, g.exit(t), g.stderr.String())
 }
 
+// TestReload: SIGHUP takes over what can be, names what needs a restart, and survives a mistake in the file.
+func TestReload(t *testing.T) {
+	config := writeFile(t, "t.yaml", "log: {level: info}\n")
+	g := serve(t, dataDir(t), "--dev", "--config", config)
+	hup := func(content, want string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(config, []byte(content), 0o600))
+		require.NoError(t, g.cmd.Process.Signal(syscall.SIGHUP))
+		require.Eventually(t, func() bool { return strings.Contains(g.stderr.String(), want) }, patience, 5*time.Millisecond, g.stderr.String())
+	}
+	hup("log: {level: debug}\nlimits: {window: 7}\nlisteners: [{address: \"127.0.0.1:1\"}]\n", `"settings":"limits.window"`)
+	require.Contains(t, g.stderr.String(), `"taken":"certificates log.level"`)
+	hup("log: {level: loud}\n", "nothing of it is taken over")
+	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
+	require.Zero(t, g.exit(t), g.stderr.String())
+}
+
 // TestDevDirectory: without --data-dir everything is in a temporary directory, which goes with the gateway.
 func TestDevDirectory(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Dir(dataDir(t)))
