@@ -37,7 +37,7 @@ chaos: ## kill -9 the gateway twenty times under load; every answered frame must
 .PHONY: generate
 generate: ## write the generated files again
 	$(GO) generate ./...
-	$(GO) test ./cmd/tboxgate -run TestConfigReference -update
+	$(GO) test ./cmd/tboxgate -run TestConfigurationReference -update
 
 .PHONY: fresh
 fresh: ## fail when a generated file is stale
