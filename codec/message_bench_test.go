@@ -55,10 +55,10 @@ func BenchmarkAppendJSON(b *testing.B) {
 			m.Decode(frame)
 			dst := m.AppendJSON(nil, JSONOptions{})
 			b.ReportAllocs()
-			b.ReportMetric(float64(len(dst)), "B")
 			for b.Loop() {
 				dst = m.AppendJSON(dst[:0], JSONOptions{})
 			}
+			b.ReportMetric(float64(len(dst)), "B")
 		})
 	}
 }

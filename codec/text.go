@@ -75,8 +75,7 @@ func isPlain(b []byte) bool {
 
 // decodeGB18030 reads b as GB 18030; bytes that are none become U+FFFD.
 func decodeGB18030(b []byte) string {
-	// A byte becomes three at most. With that much room the decoder is never short of space, where
-	// it would trip over the unassigned codes that it maps to surrogates.
+	// A byte becomes three at most, so the decoder never runs out of space.
 	buf := make([]byte, 3*len(b)+utf8.UTFMax)
 	n, _, err := simplifiedchinese.GB18030.NewDecoder().Transform(buf, b, true)
 	if err != nil {

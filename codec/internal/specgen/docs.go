@@ -24,7 +24,8 @@ func docsFile(t *table) string {
 	o.p("Realtime (0x02) and reissue (0x03): `time` (6 bytes), then info items, each a type byte and a body, to the end of")
 	o.p("the unit. Heartbeat (0x07) and time sync (0x08): empty. Parameter query (0x80): `time`, a count (u8) and `ids`;")
 	o.p("its answer and parameter setting (0x81): `time`, a count (u8) and `params`, each an id byte and a value as below.")
-	o.p("Terminal control (0x82): `time`, `control` (u8), arguments.\n")
+	o.p("Terminal control (0x82): `time`, `control` (u8), arguments:\n")
+	writeControls(o, t.Edition)
 	o.p("## Info items\n")
 	for _, r := range t.Items {
 		r, title := resolve(r)
@@ -43,6 +44,28 @@ func docsFile(t *table) string {
 		o.p("| 0x%02X | %s | `%s` | %s | %s | %s | %s | %s | %s |", f.ID, size, f.Key, f.Zh, c.res, c.raw, c.marks, c.unit, c.text)
 	}
 	return o.String()
+}
+
+// writeControls writes the arguments of terminal controls, which package codec reads by hand.
+func writeControls(o *out, edition int) {
+	list, order, alert, levels := "Table B.14", "Tables B.15 and B.16", "Table B.17", "1..3 level"
+	if edition == 2025 {
+		list, order, alert, levels = "Table B.10", "Tables B.11 and B.12", "Table B.13", "1..4 level"
+	}
+	o.p("| control | command (%s) | 中文 | keys |", list)
+	o.p("|---|---|---|---|")
+	o.p("| 1 | remote upgrade (%s) | 远程升级 | `upgradeForm`, then ten values joined by `;`, as below |", order)
+	o.p("| 2 | shut the terminal down | 车载终端关机 | |")
+	o.p("| 3 | reset the terminal | 车载终端复位 | |")
+	o.p("| 4 | restore the factory settings | 车载终端恢复出厂设置 | |")
+	o.p("| 5 | drop the data link | 断开数据通信链路 | |")
+	o.p("| 6 | alarm or warning (%s) | 车载终端报警/预警 | `level` (u8: 0 none, %s, 255 invalid), `message` (text to the end) |", alert, levels)
+	o.p("| 7 | open the sampling-monitoring link | 开启抽样监测链路 | |")
+	o.p("| 128..254 | user-defined | 用户自定义 | `data` (bytes to the end) |\n")
+	o.p("`apn` 拨号点名称, `username` 拨号用户名, `password` 拨号密码, `address` 地址 (6 bytes, IPv4 in the last four), `port` 端口 (u16),")
+	o.p("`manufacturer` 车载终端制造商ID (4 characters), `hardwareVersion` 硬件版本 (5), `firmwareVersion` 固件版本 (5), `url` 升级URL地址,")
+	o.p("`timeLimit` 连接到升级服务器时限 (u16, 0..60000 min). Form `binary`: this order, numbers binary; `text`: this order, all text;")
+	o.p("`textUrlFirst`: the URL first, all text.\n")
 }
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
