@@ -85,6 +85,7 @@ func generate(dir string) (map[string][]byte, error) {
 			"zz_json" + e + ".go":   jsonFile,
 			"zz_parse" + e + ".go":  parseFile,
 			"zz_values" + e + ".go": valuesFile,
+			"zz_fields" + e + ".go": fieldsFile,
 		} {
 			src, err := format.Source([]byte(write(t)))
 			if err != nil {
