@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Back-off of a listener that cannot accept, for instance because the process
@@ -35,6 +37,8 @@ type listener struct {
 
 	mu     sync.Mutex
 	byAddr map[netip.Addr]int // connections from one address; nil without a limit
+
+	pace *rate.Limiter // of accepting; nil without a limit
 }
 
 func listen(g *Gateway, opt Listener) (*listener, error) {
@@ -53,6 +57,9 @@ func listen(g *Gateway, opt Listener) (*listener, error) {
 		return nil, reason(err)
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	if n := g.opt.Limits.AcceptRate; n > 0 {
+		l.pace = rate.NewLimiter(rate.Limit(n), max(1, n/10))
+	}
 	if g.opt.Limits.PerAddress > 0 {
 		l.byAddr = map[netip.Addr]int{}
 	}
@@ -64,45 +71,70 @@ func (l *listener) accept() {
 	defer close(l.done)
 	pause := acceptPauseMin
 	for {
+		l.keepPace()
 		nc, err := l.ln.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// EMFILE and its like: wait, the rest of the gateway goes on.
 			l.g.warn.Warn("cannot accept a connection; trying again", "listener", l.opt.Address, "error", err)
 			l.g.opt.Metrics.ConnectionRefused("acceptError")
-			time.Sleep(pause)
-			pause = min(2*pause, acceptPauseMax)
+		} else {
+			err = l.take(nc)
+		}
+		if err == nil {
+			pause = acceptPauseMin
 			continue
 		}
-		pause = acceptPauseMin
-		l.take(nc)
+		// No descriptor left, or its like: wait, the rest of the gateway goes on.
+		l.rest(pause)
+		pause = min(2*pause, acceptPauseMax)
 	}
 }
 
-// take counts a connection in and leads it to its loop: at once, or by way of a handshake.
-func (l *listener) take(nc net.Conn) {
+// rest waits, but not longer than the listener lives.
+func (l *listener) rest(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-l.ctx.Done():
+	}
+}
+
+// keepPace waits until the listener may accept another connection. Those that
+// come faster wait in the kernel's queue, and where that is full their TCP tries again.
+func (l *listener) keepPace() {
+	if l.pace == nil {
+		return
+	}
+	if r := l.pace.Reserve(); r.Delay() > 0 {
+		l.g.opt.Metrics.AcceptPaused()
+		l.rest(r.Delay())
+	}
+}
+
+// take counts a connection in and leads it to its loop: at once, or by way of a
+// handshake. An error says that the system is short of something.
+func (l *listener) take(nc net.Conn) error {
 	a := &arrival{l: l, nc: nc, remote: addrPort(nc.RemoteAddr())}
 	if why := l.enter(); why != "" {
 		a.refuse(why, nil)
-		return
+		return nil
 	}
 	if l.certs == nil && len(l.opt.ProxyFrom) == 0 {
-		a.admit(nil)
-		return
+		return a.admit(nil)
 	}
 	select {
 	case l.slots <- struct{}{}:
 	default:
 		l.leave()
 		a.refuse("handshakes", nil)
-		return
+		return nil
 	}
 	l.preparing.Go(func() {
 		defer func() { <-l.slots }()
 		a.handshake()
 	})
+	return nil
 }
 
 // enter counts a connection in; the reason says why it may not stay.
@@ -148,7 +180,7 @@ func (l *listener) leaveAddress(a netip.Addr) {
 // stop closes the listener and waits until nothing is being handed over any more.
 func (l *listener) stop() {
 	_ = l.ln.Close()
-	<-l.done
 	l.cancel()
+	<-l.done
 	l.preparing.Wait()
 }

@@ -36,13 +36,14 @@ func (a *arrival) refuse(why string, err error) {
 	a.l.g.warn.Warn("connection refused", "remote", a.remote, "reason", why)
 }
 
-// admit gives the connection to the loop that has the fewest.
-func (a *arrival) admit(t *tlsConn) {
+// admit gives the connection to the loop that has the fewest. An error says
+// that the system is short of something; the connection is closed then.
+func (a *arrival) admit(t *tlsConn) error {
 	l := a.l
 	if !l.enterAddress(a.remote.Addr()) {
 		l.leave()
 		a.refuse("perAddress", nil)
-		return
+		return nil
 	}
 	lp := l.g.leastLoaded()
 	lp.size.Add(1)
@@ -52,7 +53,9 @@ func (a *arrival) admit(t *tlsConn) {
 		l.leaveAddress(a.remote.Addr())
 		l.leave()
 		a.refuse("enrolError", err)
+		return err
 	}
+	return nil
 }
 
 // handshake reads what comes before the first frame: a proxy's header, then TLS.
@@ -84,7 +87,7 @@ func (a *arrival) handshake() {
 		fail("handshakeTimeout", context.Cause(ctx))
 		return
 	}
-	a.admit(t)
+	_ = a.admit(t) // told and counted
 }
 
 // startTLS runs the handshake and turns the TLS connection over to the loop.

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -479,6 +482,72 @@ func TestLimits(t *testing.T) {
 	h.login(t, vin1)
 	h.dial(t, vin2).ended()
 	require.Equal(t, 1, h.g.Connections())
+}
+
+func TestFrameRate(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Limits.FrameRate = 1 })
+	p := h.login(t, vin1)
+	for i := range 15 {
+		p.send(p.realtime(i))
+	}
+	success := 0
+	for range 15 {
+		if p.answer(codec.CommandRealtime).Flag() == codec.FlagSuccess {
+			success++
+		}
+	}
+	require.GreaterOrEqual(t, success, 10, "a burst of ten seconds")
+	require.Less(t, success, 15)
+	require.Equal(t, 1+success, h.sink.count(), "what is refused is not stored")
+}
+
+func TestAcceptRate(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Limits.AcceptRate = 20 })
+	for range 30 { // two at once, then one every 50 ms: all are served in the end
+		p := h.login(t, vin1)
+		_ = p.nc.Close()
+	}
+	families, err := h.g.opt.Metrics.Registry().Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == "tboxgate_accept_pauses_total" {
+			require.Positive(t, f.GetMetric()[0].GetCounter().GetValue())
+			return
+		}
+	}
+	t.Fatal("no pause is counted")
+}
+
+// TestTakeoverRace: many logins of one VIN at once leave one live session, and online and offline take turns.
+func TestTakeoverRace(t *testing.T) {
+	h := newHouse(t, nil)
+	const n = 300
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			nc, err := net.Dial("tcp", h.g.Addrs()[0].String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = nc.Close() }()
+			p := &peer{t: t, nc: nc, in: codec.NewReader(nc, 0), vin: vin1}
+			_, _ = nc.Write(p.loginFrame())
+			_ = nc.SetReadDeadline(time.Now().Add(wait))
+			_, _ = p.in.ReadFrame() // an answer, or the end when a later login was faster
+			_, _ = io.Copy(io.Discard, nc)
+		})
+	}
+	eventually(t, "one connection is left", func() bool { return h.g.Connections() == 1 && h.sessions.Len() == 1 })
+	h.sessions.Get(codec.MakeVIN([]byte(vin1))).Link.Close(session.ReasonKicked)
+	wg.Wait()
+	eventually(t, "none", func() bool { return h.sessions.Len() == 0 && h.g.Connections() == 0 })
+	ev := h.presence()
+	require.Len(t, ev, 2*n)
+	for i, e := range ev {
+		require.Equal(t, i%2 == 0, e.Online, "event %d", i)
+	}
+	require.Equal(t, session.ReasonKicked, ev[len(ev)-1].Reason)
 }
 
 func TestRecordHoldsTheEnvelope(t *testing.T) {

@@ -90,6 +90,8 @@ type Listener struct {
 type Limits struct {
 	Connections   int   // connections in all; default 18,000
 	PerAddress    int   // connections from one address; 0: no limit
+	AcceptRate    int   // connections that a listener takes in a second, the others wait in the kernel; 0: no limit
+	FrameRate     int   // reports of one vehicle that are taken in a second, ten times as many at once; 0: no limit
 	Handshakes    int   // connections of a listener in a PROXY or TLS handshake at the same time; default 256
 	Window        int   // frames of one connection that may wait for the store; default 256
 	WindowBytes   int   // their bytes as records; default 1 MiB

@@ -142,11 +142,6 @@ func (l *loop) timestamp() []byte {
 // broken reports whether the data unit of f breaks the standard's tables.
 func (l *loop) broken(f codec.Frame) bool {
 	l.message.Decode(f)
-	for _, p := range l.message.Problems() {
-		switch p.Code {
-		case codec.CodeTruncated, codec.CodeTrailing, codec.CodeUnknownItem, codec.CodeCountMismatch, codec.CodeUnknownParam, codec.CodeNotCanonical:
-			return true
-		}
-	}
-	return false
+	_, fault := l.message.Fault()
+	return fault
 }

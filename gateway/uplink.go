@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"time"
+
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/session"
@@ -121,8 +123,21 @@ func (l *loop) fromPlatform(c *conn, f codec.Frame) {
 	l.other(c, s, f)
 }
 
+// frameBurst is how many seconds' worth of reports a vehicle may send at once.
+const frameBurst = 10
+
 // report handles realtime and reissued data.
 func (l *loop) report(c *conn, s *session.Session, f codec.Frame) {
+	if n := l.g.opt.Limits.FrameRate; n > 0 && !s.Pace(l.now, time.Second/time.Duration(n), frameBurst*n) {
+		// The error answer makes a conforming terminal send the report again a minute later.
+		l.count.Bad(metrics.BadRate)
+		l.frame(f, metrics.FrameRefused)
+		l.g.warn.Warn("report refused: the vehicle sends too fast", "remote", c.remote, "vin", s.VIN.String(), "limit", n)
+		if c.ln.opt.AckRealtime != AckNever {
+			l.reply(c, f, codec.FlagError, f.TimeBytes())
+		}
+		return
+	}
 	flag := l.verdict(c, f)
 	if flag != codec.FlagSuccess {
 		l.store(c, s, f, flag, c.ln.opt.AckRealtime != AckNever)

@@ -26,6 +26,7 @@ type Session struct {
 	Link       Link
 	LoginAt    time.Time // set by Table.Login when zero
 
+	paced    int64         // Unix nanoseconds up to which the frame rate is used up; see Pace
 	lastSeen atomic.Int64  // Unix milliseconds of the last frame, 0 for none after the login
 	frames   atomic.Uint64 // frames since the login, the login not counted
 }
@@ -58,6 +59,19 @@ func (s *Session) IDString() string { return FormatID(s.ID) }
 func (s *Session) Seen(at time.Time) {
 	s.lastSeen.Store(at.UnixMilli())
 	s.frames.Add(1)
+}
+
+// Pace counts one frame against a rate of one frame every so often, of which burst frames may come at
+// once, and reports false when it is too early for another. Only the goroutine that owns the link
+// calls it.
+func (s *Session) Pace(at time.Time, every time.Duration, burst int) bool {
+	now := at.UnixNano()
+	paced := max(s.paced, now)
+	if paced-now > int64(every)*int64(burst-1) {
+		return false
+	}
+	s.paced = paced + int64(every)
+	return true
 }
 
 // LastSeen returns the time of the last frame, to the millisecond; without one the time of the

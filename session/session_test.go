@@ -95,3 +95,23 @@ func TestPresenceEventJSONDoesNotAllocate(t *testing.T) {
 	dst := make([]byte, 0, 512)
 	require.Zero(t, testing.AllocsPerRun(100, func() { dst = e.AppendJSON(dst[:0]) }))
 }
+
+func TestPace(t *testing.T) {
+	s := &Session{}
+	now := time.Unix(1_000_000, 0)
+	allowed := func(n int) (yes int) {
+		for range n {
+			if s.Pace(now, 100*time.Millisecond, 5) {
+				yes++
+			}
+		}
+		return yes
+	}
+	require.Equal(t, 5, allowed(20), "a burst")
+	now = now.Add(100 * time.Millisecond)
+	require.Equal(t, 1, allowed(20), "then one for each interval")
+	now = now.Add(250 * time.Millisecond)
+	require.Equal(t, 2, allowed(20))
+	now = now.Add(time.Hour)
+	require.Equal(t, 5, allowed(20), "silence earns no more than a burst")
+}

@@ -103,6 +103,8 @@ type NATS struct {
 type Limits struct {
 	Connections   int  `key:"connections" default:"18000" min:"1" doc:"Connections in all."`
 	PerAddress    int  `key:"perAddress" default:"0" min:"0" doc:"Connections from one address. 0: no limit."`
+	AcceptRate    int  `key:"acceptRate" default:"0" min:"0" doc:"Connections that a listener takes in a second; the others wait in the kernel's queue. 0: no limit."`
+	FrameRate     int  `key:"frameRate" default:"0" min:"0" doc:"Realtime and reissued reports of one vehicle that are taken in a second, ten times as many at once; what is beyond is answered with an error and not stored. 0: no limit."`
 	Handshakes    int  `key:"handshakes" default:"256" min:"1" doc:"Connections of a listener in a PROXY or TLS handshake at the same time."`
 	Window        int  `key:"window" default:"256" min:"1" doc:"Frames of one connection that may wait for the store."`
 	WindowBytes   Size `key:"windowBytes" default:"1MiB" min:"1" doc:"Their bytes as records."`

@@ -19,23 +19,37 @@ import (
 func (p *program) decodeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "decode",
-		Usage:     "print frames as JSON, one a line",
+		Usage:     "print frames as JSON, one a line, or as annotated hex dumps",
 		ArgsUsage: "[HEX|FILE|-]...",
 		Description: "Arguments are files, - for standard input (also without any), or frames in hex.\n" +
 			"A file or standard input holds frames in binary (it begins with ## or $$), JSON lines with a key\n" +
 			"\"hex\", or hex; a line of hex that begins with no start mark goes on with the frame above it.\n" +
 			"A bad frame is printed as {\"error\":…,\"offset\":…,\"hex\":…}, and the exit status is 1 at the end.\n" +
-			"Passwords and keys are shown.",
+			"Passwords and keys are shown. See docs/decode.md.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "pretty", Usage: "indent the JSON", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "dissect", Usage: "print an annotated hex dump of each frame instead", DisableDefaultText: true},
+			&cli.StringFlag{Name: "pcap", Usage: "read the TCP streams of a capture `FILE` (pcap or pcapng, - for standard input)"},
+			&cli.IntSliceFlag{Name: "port", Usage: "with --pcap: the TCP `PORT` of the streams, may be given more than once (default: any)"},
 		},
 		Action: func(c *cli.Context) error {
 			args, err := arguments(c, 0, anyNumber)
 			if err != nil {
 				return err
 			}
-			d := &decoder{out: bufio.NewWriter(p.stdout), pretty: c.Bool("pretty")}
-			if len(args) == 0 {
+			d := &decoder{out: bufio.NewWriter(p.stdout), pretty: c.Bool("pretty"), dissect: c.Bool("dissect")}
+			switch {
+			case d.pretty && d.dissect:
+				return usagef(c, "--pretty is for JSON, --dissect prints none")
+			case c.IsSet("pcap") && len(args) > 0:
+				return usagef(c, "--pcap has its file already, unexpected argument %q", args[0])
+			case c.IsSet("pcap"):
+				if err := p.decodeCapture(c, d); err != nil {
+					return errors.Join(d.out.Flush(), err)
+				}
+			case c.IsSet("port"):
+				return usagef(c, "--port is for --pcap")
+			case len(args) == 0:
 				args = []string{"-"}
 			}
 			for _, a := range args {
@@ -79,6 +93,8 @@ func looksLikeHex(s string) bool {
 type decoder struct {
 	out       *bufio.Writer
 	pretty    bool
+	dissect   bool
+	origin    *origin // of what is printed next, when it comes from a capture
 	good, bad int
 	message   codec.Message
 	json      []byte
@@ -119,7 +135,10 @@ func isText(b []byte) bool {
 }
 
 // binary decodes a stream of frames, finding the way back after damage as the gateway does.
-func (d *decoder) binary(src io.Reader) error {
+func (d *decoder) binary(src io.Reader) error { return d.binaryAt(src, 0) }
+
+// binaryAt is binary for what begins at an offset of a longer stream.
+func (d *decoder) binaryAt(src io.Reader, base int64) error {
 	h := &history{src: src}
 	r := codec.NewReader(h, 0)
 	for {
@@ -137,7 +156,7 @@ func (d *decoder) binary(src io.Reader) error {
 			if errors.Is(bad, codec.ErrShort) {
 				text += fmt.Sprintf(": %d bytes of %d", bad.Have, bad.Want)
 			}
-			if err := d.problem(text, bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
+			if err := d.problem(text, base+bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
 				return err
 			}
 		default:
@@ -261,6 +280,9 @@ func eachLine(src io.Reader, fn func(number int, line []byte) error) error {
 
 func (d *decoder) frame(f codec.Frame) error {
 	d.good++
+	if d.dissect {
+		return d.printDump(f)
+	}
 	d.message.Decode(f)
 	d.json = d.message.AppendJSON(d.json[:0], codec.JSONOptions{})
 	return d.print(d.json)
@@ -268,6 +290,9 @@ func (d *decoder) frame(f codec.Frame) error {
 
 func (d *decoder) problem(text string, offset int64, raw []byte) error {
 	d.bad++
+	if d.dissect {
+		return d.printBad(text, offset, raw)
+	}
 	line, err := json.Marshal(struct {
 		Error  string `json:"error"`
 		Offset int64  `json:"offset"`
@@ -280,6 +305,9 @@ func (d *decoder) problem(text string, offset int64, raw []byte) error {
 }
 
 func (d *decoder) print(object []byte) error {
+	if d.origin != nil {
+		object = append(d.origin.appendKeys(object[:len(object)-1]), '}')
+	}
 	if d.pretty {
 		var b bytes.Buffer
 		if err := json.Indent(&b, object, "", "  "); err != nil {

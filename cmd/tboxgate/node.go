@@ -117,7 +117,8 @@ func (n *node) gatewayOptions() gateway.Options {
 		Refused: n.refused, Metrics: n.metrics, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
 		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
 		Limits: gateway.Limits{
-			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, Handshakes: c.Limits.Handshakes, Window: c.Limits.Window,
+			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, AcceptRate: c.Limits.AcceptRate,
+			FrameRate: c.Limits.FrameRate, Handshakes: c.Limits.Handshakes, Window: c.Limits.Window,
 			WindowBytes: int(c.Limits.WindowBytes), InFlightBytes: int64(c.Limits.InFlightBytes), Inbound: int(c.Limits.Inbound),
 			Outbound: int(c.Limits.Outbound), BadFrames: c.Limits.BadFrames, MaxUnit: c.Limits.MaxFrame,
 		},

@@ -22,6 +22,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 )
 
@@ -55,7 +56,12 @@ type process struct {
 
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
+	return startCommand(t, exec.Command(os.Args[0], args...))
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), runMain+"=1")
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
@@ -91,8 +97,16 @@ type gatewayProcess struct {
 // serve starts serve on free loopback ports and waits until it runs.
 func serve(t *testing.T, dir string, args ...string) *gatewayProcess {
 	t.Helper()
-	p := start(t, append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0",
-		"--admin-listen", "127.0.0.1:0"}, args...)...)
+	return untilRunning(t, dir, start(t, serveArgs(dir, args...)...))
+}
+
+func serveArgs(dir string, args ...string) []string {
+	return append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
+}
+
+// untilRunning waits until the process runs as a gateway.
+func untilRunning(t *testing.T, dir string, p *process) *gatewayProcess {
+	t.Helper()
 	g := &gatewayProcess{process: p}
 	require.Eventually(t, func() bool {
 		select {
@@ -433,6 +447,58 @@ func TestSignals(t *testing.T) {
 
 	// What it left behind, a socket among it, does not keep the next one from starting.
 	g = serve(t, dir, "--dev")
+	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
+	require.Zero(t, g.exit(t), g.stderr.String())
+}
+
+// TestDescriptorsRunOut: a gateway without descriptors left goes on serving those it has, and takes new ones when it can.
+func TestDescriptorsRunOut(t *testing.T) {
+	const descriptors = 150
+	dir := dataDir(t)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, descriptors), os.Args[0]}, serveArgs(dir, "--dev")...)...)
+	g := untilRunning(t, dir, startCommand(t, cmd))
+	heartbeat := func(c net.Conn) error {
+		_, err := c.Write([]byte("##\x07\xfeLTEST000000000001\x01\x00\x00"))
+		if err == nil {
+			f := []byte("\x07\xfeLTEST000000000001\x01\x00\x00")
+			_, err = c.Write([]byte{codec.Check(f)})
+		}
+		if err == nil {
+			_ = c.SetReadDeadline(time.Now().Add(patience))
+			_, err = io.ReadFull(c, make([]byte, codec.MinFrameSize))
+		}
+		return err
+	}
+	login := func() net.Conn {
+		c, err := net.Dial("tcp", g.Addresses.Vehicles[0])
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		unit := append(codec.AppendTime(nil, time.Now()), "\x00\x0189860000000000000001\x00\x00"...)
+		f, err := codec.AppendFrame(nil, codec.Header{Edition: codec.Edition2016, Command: codec.CommandVehicleLogin, Flag: codec.FlagCommand,
+			VIN: [codec.VINSize]byte([]byte("LTEST000000000001")), Encryption: codec.EncryptionNone}, unit)
+		require.NoError(t, err)
+		_, err = c.Write(f)
+		require.NoError(t, err)
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_, err = io.ReadFull(c, make([]byte, 31))
+		require.NoError(t, err)
+		return c
+	}
+	first := login()
+	var many []net.Conn
+	for range 2 * descriptors { // the kernel takes them, the gateway cannot
+		c, err := net.Dial("tcp", g.Addresses.Vehicles[0])
+		require.NoError(t, err)
+		many = append(many, c)
+	}
+	require.Eventually(t, func() bool { return strings.Contains(g.stderr.String(), "too many open files") }, patience, 5*time.Millisecond)
+	require.NoError(t, heartbeat(first))
+	for _, c := range many {
+		_ = c.Close()
+	}
+	second := login()
+	require.NoError(t, heartbeat(second))
+	_, _ = first.Close(), second.Close() // so that the drain need not wait for them
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())
 }

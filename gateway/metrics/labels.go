@@ -31,10 +31,11 @@ const (
 	BadVIN                        // another VIN than the link's
 	BadStructure                  // refused by onStructureError
 	BadTime                       // no readable time
+	BadRate                       // a vehicle's report beyond its frame rate
 	badReasons
 )
 
-var badNames = [badReasons]string{"start", "length", "check", "firstFrame", "vin", "structure", "time"}
+var badNames = [badReasons]string{"start", "length", "check", "firstFrame", "vin", "structure", "time", "rate"}
 
 // String returns the label's value.
 func (r BadReason) String() string { return badNames[r] }

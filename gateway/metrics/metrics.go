@@ -26,8 +26,9 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	logins   *prometheus.CounterVec   // kind, result
-	refused  *prometheus.CounterVec   // reason
+	logins   *prometheus.CounterVec // kind, result
+	refused  *prometheus.CounterVec // reason
+	paused   prometheus.Counter
 	commands *prometheus.CounterVec   // command, result
 	answered *prometheus.HistogramVec // command
 	calls    *prometheus.CounterVec   // action, code
@@ -60,6 +61,10 @@ func New() *Metrics {
 			Name: "tboxgate_connections_refused_total",
 			Help: "Connections closed before a byte was read, by reason.",
 		}, []string{"reason"}),
+		paused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tboxgate_accept_pauses_total",
+			Help: "Times that a listener waited before it accepted, because connections came faster than its accept rate.",
+		}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_commands_total",
 			Help: "Commands to vehicles that reached a final state, by command (query, set, control) and result.",
@@ -86,7 +91,7 @@ func New() *Metrics {
 		m.commands.WithLabelValues(command, CommandAnswered)
 		m.answered.WithLabelValues(command)
 	}
-	m.registry.MustRegister(m.logins, m.refused, m.commands, m.answered, m.calls, m.callTime, &collector{m},
+	m.registry.MustRegister(m.logins, m.refused, m.paused, m.commands, m.answered, m.calls, m.callTime, &collector{m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -136,6 +141,9 @@ func (m *Metrics) Login(kind, result string) { m.logins.WithLabelValues(kind, re
 // ConnectionRefused counts one connection that was accepted by the kernel and closed unread; reason is a constant
 // such as "limit", "perAddress" or "draining".
 func (m *Metrics) ConnectionRefused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// AcceptPaused counts one pause of a listener that keeps to its accept rate.
+func (m *Metrics) AcceptPaused() { m.paused.Inc() }
 
 // CommandDone counts one command at its final state: command is query, set or control, result the state's name. The
 // duration enters the histogram of answered commands only when the result is CommandAnswered or "rejected", the two
