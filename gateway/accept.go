@@ -22,12 +22,11 @@ const (
 // loops keeps what can fail there (descriptors, limits) away from the
 // connections that exist.
 type listener struct {
-	g           *Gateway
-	opt         Listener
-	ln          net.Listener
-	certs       *certs // nil without TLS
-	idleSeconds int64
-	done        chan struct{} // closed when accept has returned
+	g     *Gateway
+	opt   Listener
+	ln    net.Listener
+	certs *certs        // nil without TLS
+	done  chan struct{} // closed when accept has returned
 
 	// Handshakes (PROXY header, TLS) run on goroutines of their own, in a bounded number.
 	ctx       context.Context // ends with the listener
@@ -43,7 +42,7 @@ type listener struct {
 
 func listen(g *Gateway, opt Listener) (*listener, error) {
 	l := &listener{
-		g: g, opt: opt, idleSeconds: int64(opt.IdleTimeout / time.Second), done: make(chan struct{}),
+		g: g, opt: opt, done: make(chan struct{}),
 		slots: make(chan struct{}, g.opt.Limits.Handshakes),
 	}
 	var err error

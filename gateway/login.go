@@ -31,23 +31,29 @@ func (l *loop) relayedLogin(c *conn, f codec.Frame) {
 	l.store(c, s, f, codec.FlagSuccess, true)
 }
 
-// relayed returns the session of the vehicle that a platform link sends a
-// report for. Where the vehicle has none on this link, the report opens it: a
-// platform may relay without logins, and the last sender of a VIN wins.
-func (l *loop) relayed(c *conn, f codec.Frame) *session.Session {
-	s := l.g.opt.Sessions.Get(f.VIN())
+// relayed finds the session of the vehicle that a platform link sends a report
+// for. Where the vehicle has none, or one on another platform link, the report
+// opens it: a platform may relay without logins, and the last sender of a VIN
+// wins. A vehicle that is connected itself keeps its session, since only a login
+// may close its connection; the report is then the platform's own word, and s is
+// nil. ok is false when the report is refused, which has then been answered.
+func (l *loop) relayed(c *conn, f codec.Frame) (s *session.Session, ok bool) {
+	s = l.g.opt.Sessions.Get(f.VIN())
 	if s != nil && s.Link == session.Link(c) {
 		s.Seen(l.now)
-		return s
+		return s, true
 	}
 	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
 	if refused != nil {
 		l.refuseRelayed(c, f, refusalOf(refused, f))
-		return nil
+		return nil, false
+	}
+	if s != nil && s.Platform == "" {
+		return nil, true
 	}
 	s = l.newSession(c, f, product)
 	l.open(s)
-	return s
+	return s, true
 }
 
 // admit checks a vehicle login and makes its session.
@@ -164,7 +170,7 @@ func (l *loop) platformLogout(c *conn, f codec.Frame) {
 // awaitLogin puts c back to where it was before its login.
 func (l *loop) awaitLogin(c *conn) {
 	c.state = stateNew
-	c.deadline = l.now.Add(c.ln.opt.LoginTimeout).Unix()
+	c.deadline = l.after(c.ln.opt.LoginTimeout)
 	l.wheel.remove(c)
 	l.wheel.add(c)
 }

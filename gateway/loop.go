@@ -18,10 +18,10 @@ import (
 
 const (
 	tickEvery = time.Second
-	// lingerSeconds is how long a connection that we close may take to read what
-	// is queued for it and to close its side.
-	lingerSeconds = 5
-	spareWindows  = 64
+	// linger is how long a connection that we close may take to read what is
+	// queued for it and to close its side.
+	linger       = 5 * time.Second
+	spareWindows = 64
 )
 
 // loop is one event loop: a gnet engine of its own without listeners, so that
@@ -78,6 +78,9 @@ func (l *loop) see(now time.Time) {
 	l.clock = int64(now.Sub(l.started))
 }
 
+// after is the Unix second at which d has passed for sure.
+func (l *loop) after(d time.Duration) int64 { return l.now.Add(d + time.Second - 1).Unix() }
+
 // OnOpen takes a connection over from its listener.
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c, ok := gc.Context().(*conn)
@@ -90,7 +93,7 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	}
 	l.see(time.Now())
 	c.gc = gc
-	c.deadline = l.now.Add(c.ln.opt.LoginTimeout).Unix()
+	c.deadline = l.after(c.ln.opt.LoginTimeout)
 	l.wheel.add(c)
 	l.count.Opened()
 	if c.tls != nil { // its first frames may have come with the end of the handshake
@@ -344,7 +347,7 @@ func (l *loop) end(c *conn, why cause) {
 	c.state = stateClosing
 	c.stalled = false
 	l.closing[c] = struct{}{}
-	c.deadline = l.now.Unix() + lingerSeconds
+	c.deadline = l.after(linger)
 	l.wheel.remove(c)
 	l.wheel.add(c)
 }

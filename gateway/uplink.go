@@ -22,7 +22,7 @@ func (l *loop) uplink(c *conn, f codec.Frame) {
 	case stateClosing, stateClosed:
 	}
 	if c.state == stateVehicle || c.state == statePlatform {
-		c.deadline = l.now.Unix() + c.ln.idleSeconds
+		c.deadline = l.after(c.ln.opt.IdleTimeout)
 	}
 }
 
@@ -101,7 +101,7 @@ func (l *loop) fromPlatform(c *conn, f codec.Frame) {
 			l.relayedLogin(c, f)
 			return
 		case codec.CommandRealtime, codec.CommandReissue:
-			if s := l.relayed(c, f); s != nil {
+			if s, ok := l.relayed(c, f); ok {
 				l.report(c, s, f)
 			}
 			return
@@ -126,9 +126,10 @@ func (l *loop) fromPlatform(c *conn, f codec.Frame) {
 // frameBurst is how many seconds' worth of reports a vehicle may send at once.
 const frameBurst = 10
 
-// report handles realtime and reissued data.
+// report handles realtime and reissued data; s is nil for a platform's word about
+// a vehicle that is connected itself.
 func (l *loop) report(c *conn, s *session.Session, f codec.Frame) {
-	if n := l.g.opt.Limits.FrameRate; n > 0 && !s.Pace(l.now, time.Second/time.Duration(n), frameBurst*n) {
+	if n := l.g.opt.Limits.FrameRate; n > 0 && s != nil && !s.Pace(l.now, time.Second/time.Duration(n), frameBurst*n) {
 		// The error answer makes a conforming terminal send the report again a minute later.
 		l.count.Bad(metrics.BadRate)
 		l.frame(f, metrics.FrameRefused)

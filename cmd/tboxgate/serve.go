@@ -102,14 +102,23 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 		fmt.Fprintf(&b, "\n  access key     %s\n  access secret  %s\n  (shown once)\n", key.ID, key.Secret)
 	}
 	b.WriteString("\nTry:\n")
+	name := commandName()
 	if cfg.Dev {
-		fmt.Fprintf(&b, "  tboxgate simulate --addr %s --vin %s\n", s.Addresses.Vehicles[0], exampleVIN)
-		fmt.Fprintf(&b, "  tboxgate send query --data-dir %s --vin %s --params 1,2\n\n", s.DataDir, exampleVIN)
+		fmt.Fprintf(&b, "  %s simulate --addr %s --vin %s\n", name, s.Addresses.Vehicles[0], exampleVIN)
+		fmt.Fprintf(&b, "  %s send query --data-dir %s --vin %s --params 1,2\n\n", name, s.DataDir, exampleVIN)
 	} else {
-		fmt.Fprintf(&b, "  tboxgate vehicles import --data-dir %s VINS.csv\n", s.DataDir)
-		fmt.Fprintf(&b, "  tboxgate keys create --data-dir %s\n\n", s.DataDir)
+		fmt.Fprintf(&b, "  %s vehicles import --data-dir %s VINS.csv\n", name, s.DataDir)
+		fmt.Fprintf(&b, "  %s keys create --data-dir %s\n\n", name, s.DataDir)
 	}
 	_, _ = io.WriteString(p.stdout, b.String()) // the gateway runs, whoever reads it
+}
+
+// commandName is how this program is called again: `go run` leaves nothing behind that could be.
+func commandName() string {
+	if path, err := os.Executable(); err == nil && strings.Contains(path, string(filepath.Separator)+"go-build") {
+		return "go run ./cmd/tboxgate"
+	}
+	return "tboxgate"
 }
 
 // exampleVIN belongs to nobody.

@@ -26,9 +26,10 @@ var ErrCredentials = errors.New("a NATS listen address that is not loopback need
 // embedded is a nats-server in this process. It can be stopped and started again under clients that
 // stay: they reconnect through InProcessConn to whichever server runs then.
 type embedded struct {
-	opts  *server.Options
-	ready time.Duration
-	log   *slog.Logger
+	opts     *server.Options
+	password string // of gatewayUser
+	ready    time.Duration
+	log      *slog.Logger
 
 	mu   sync.Mutex
 	srv  *server.Server // nil while stopped
@@ -42,8 +43,6 @@ func newEmbedded(o Options) (*embedded, error) {
 		DontListen: o.Listen == "",
 		NoSigs:     true,
 		MaxPayload: maxPayload,
-		Username:   o.User,
-		Password:   o.Password,
 
 		JetStream:    true,
 		StoreDir:     o.Dir, // the server adds "jetstream"
@@ -70,7 +69,7 @@ func newEmbedded(o Options) (*embedded, error) {
 		}
 		opts.Host, opts.Port = host, port
 	}
-	return &embedded{opts: opts, ready: o.ReadyTimeout, log: o.Logger}, nil
+	return &embedded{opts: opts, password: users(opts, o), ready: o.ReadyTimeout, log: o.Logger}, nil
 }
 
 // splitListen reads host:port. Port 0 takes any free port.

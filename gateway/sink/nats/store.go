@@ -43,7 +43,8 @@ type Options struct {
 	// Listen is the host:port where the embedded server takes NATS clients; empty: nowhere, only
 	// this process reaches it. Off loopback User and Password are needed (ErrCredentials).
 	Listen string
-	// User and Password are what the embedded server asks for, and what the external one is given.
+	// User and Password are what the embedded server asks of clients that come by Listen, who may only
+	// read, and what the external one is given.
 	User, Password string
 	// CredentialsFile is a NATS .creds file for the external server.
 	CredentialsFile string
@@ -258,14 +259,14 @@ func (s *Store) connect(role string, more ...natsgo.Option) (*natsgo.Conn, error
 			s.opts.Logger.Warn("nats connection", "role", role, "error", err)
 		}),
 	}
-	if s.opts.User != "" {
-		opts = append(opts, natsgo.UserInfo(s.opts.User, s.opts.Password))
-	}
 	if s.server != nil {
-		opts = append(opts, natsgo.InProcessServer(s.server), natsgo.ReconnectWait(50*time.Millisecond),
+		opts = append(opts, natsgo.UserInfo(gatewayUser, s.server.password), natsgo.InProcessServer(s.server), natsgo.ReconnectWait(50*time.Millisecond),
 			natsgo.ReconnectJitter(0, 0))
 	} else {
 		opts = append(opts, natsgo.ReconnectWait(500*time.Millisecond))
+		if s.opts.User != "" {
+			opts = append(opts, natsgo.UserInfo(s.opts.User, s.opts.Password))
+		}
 		if s.opts.CredentialsFile != "" {
 			opts = append(opts, natsgo.UserCredentials(s.opts.CredentialsFile))
 		}

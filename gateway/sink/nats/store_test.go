@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,10 +127,63 @@ func TestListenServesNATSClients(t *testing.T) {
 	to.wait(t, 1)
 }
 
+// TestClientsOnlyRead: whoever comes by the listen address reads the streams and the buckets without secrets, and changes nothing.
+func TestClientsOnlyRead(t *testing.T) {
+	for name, o := range map[string]Options{"anonymous": {Listen: "127.0.0.1:0"}, "named": {Listen: "127.0.0.1:0", User: "app", Password: "secret"}} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, o)
+			to := new(receipts)
+			publishNumbered(t, s.Sink(), to, 1, 5)
+			to.wait(t, 5)
+			ctx := t.Context()
+			require.NoError(t, s.KV(BucketKeys).Put(ctx, "k", []byte("sealed")))
+			require.NoError(t, s.KV(BucketDevices).Put(ctx, "d", []byte("device")))
+
+			nc, err := natsgo.Connect("nats://"+s.Addr(), natsgo.UserInfo(o.User, o.Password), natsgo.ErrorHandler(func(*natsgo.Conn, *natsgo.Subscription, error) {}))
+			require.NoError(t, err)
+			defer nc.Close()
+			js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(300*time.Millisecond)) // what is forbidden is not answered
+			require.NoError(t, err)
+
+			stream, err := js.Stream(ctx, StreamRecords)
+			require.NoError(t, err)
+			ordered, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+			require.NoError(t, err)
+			for i := range 5 {
+				m, err := ordered.Next()
+				require.NoError(t, err)
+				require.Equal(t, strconv.Itoa(i+1), string(m.Data()))
+			}
+			durable, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{Durable: "app", AckPolicy: jetstream.AckExplicitPolicy})
+			require.NoError(t, err)
+			m, err := durable.Next()
+			require.NoError(t, err)
+			require.NoError(t, m.DoubleAck(ctx))
+			devices, err := js.KeyValue(ctx, BucketDevices)
+			require.NoError(t, err)
+			e, err := devices.Get(ctx, "d")
+			require.NoError(t, err)
+			require.Equal(t, "device", string(e.Value()))
+
+			_, err = js.Publish(ctx, SubjectRecords+"x.realtime", []byte("forged"))
+			require.Error(t, err)
+			require.Error(t, stream.Purge(ctx))
+			require.Error(t, js.DeleteStream(ctx, StreamRecords))
+			_, err = devices.Put(ctx, "d", []byte("forged"))
+			require.Error(t, err)
+			_, err = js.KeyValue(ctx, BucketKeys)
+			require.Error(t, err)
+			info, err := s.JetStream().Stream(ctx, StreamRecords)
+			require.NoError(t, err)
+			require.EqualValues(t, 5, info.CachedInfo().State.Msgs)
+		})
+	}
+}
+
 func TestExternalServer(t *testing.T) {
-	other := openStore(t, Options{Listen: "127.0.0.1:0", User: "gw", Password: "secret"})
+	other := openStore(t, Options{Listen: "127.0.0.1:0"})
 	require.NoError(t, other.JetStream().DeleteStream(t.Context(), StreamRecords))
-	s := openStore(t, Options{URL: "nats://" + other.Addr(), User: "gw", Password: "secret", Node: "b"})
+	s := openStore(t, Options{URL: "nats://" + other.Addr(), User: gatewayUser, Password: other.server.password, Node: "b"})
 	require.Empty(t, s.Addr())
 	to := new(receipts)
 	publishNumbered(t, s.Sink(), to, 0, 1000)
