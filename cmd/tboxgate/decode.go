@@ -135,28 +135,28 @@ func isText(b []byte) bool {
 }
 
 // binary decodes a stream of frames, finding the way back after damage as the gateway does.
-func (d *decoder) binary(src io.Reader) error { return d.binaryAt(src, 0) }
+func (d *decoder) binary(src io.Reader) error { return eachFrame(src, d.frame, d.problem) }
 
-// binaryAt is binary for what begins at an offset of a longer stream.
-func (d *decoder) binaryAt(src io.Reader, base int64) error {
+// eachFrame calls good for every frame of a stream, and bad for the bytes between them.
+func eachFrame(src io.Reader, good func(codec.Frame) error, bad func(text string, offset int64, raw []byte) error) error {
 	h := &history{src: src}
 	r := codec.NewReader(h, 0)
 	for {
 		f, err := r.ReadFrame()
-		var bad *codec.FrameError
+		var damage *codec.FrameError
 		switch {
 		case err == nil:
-			if err := d.frame(f); err != nil {
+			if err := good(f); err != nil {
 				return err
 			}
 		case errors.Is(err, io.EOF):
 			return nil
-		case errors.As(err, &bad):
-			text := bad.Kind.Error()
-			if errors.Is(bad, codec.ErrShort) {
-				text += fmt.Sprintf(": %d bytes of %d", bad.Have, bad.Want)
+		case errors.As(err, &damage):
+			text := damage.Kind.Error()
+			if errors.Is(damage, codec.ErrShort) {
+				text += fmt.Sprintf(": %d bytes of %d", damage.Have, damage.Want)
 			}
-			if err := d.problem(text, base+bad.Offset, h.bytes(bad.Offset, bad.Skipped)); err != nil {
+			if err := bad(text, damage.Offset, h.bytes(damage.Offset, damage.Skipped)); err != nil {
 				return err
 			}
 		default:

@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -119,9 +119,11 @@ type capture struct {
 	d         *decoder
 	ports     []int // empty: any
 	assembler *reassembly.Assembler
-	streams   []*captureStream // in the order of their first packets
-	fragments int              // packets that are parts of IP packets
-	err       error            // of the output
+	streams   []*captureStream // in the order of their first packets, perhaps some that have ended
+	open      int
+	fragments int  // packets that are parts of IP packets
+	ending    bool // all packets are read
+	err       error
 }
 
 func newCapture(d *decoder, ports []int) *capture {
@@ -161,7 +163,7 @@ func (k *capture) read(next packetSource, live bool) error {
 func (k *capture) packet(data []byte, ci gopacket.CaptureInfo, link layers.LinkType) {
 	var network gopacket.NetworkLayer
 	var tcp *layers.TCP
-	for _, l := range gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true, DecodeStreamsAsDatagrams: true}).Layers() {
+	for _, l := range gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true}).Layers() {
 		switch l := l.(type) {
 		case gopacket.NetworkLayer:
 			network = l
@@ -186,35 +188,45 @@ type packetContext gopacket.CaptureInfo
 
 func (c packetContext) GetCaptureInfo() gopacket.CaptureInfo { return gopacket.CaptureInfo(c) }
 
-// New makes the stream of a new connection; src sent the first packet of it that was captured.
+// New makes the stream of a new connection. The packet given is the first one of it that was captured.
 func (k *capture) New(network, transport gopacket.Flow, _ *layers.TCP, _ reassembly.AssemblerContext) reassembly.Stream {
 	src, dst := endpoint(network.Src(), transport.Src()), endpoint(network.Dst(), transport.Dst())
 	s := &captureStream{k: k}
-	s.ways[0] = captureWay{k: k, origin: origin{src: src, dst: dst}}
-	s.ways[1] = captureWay{k: k, origin: origin{src: dst, dst: src}}
+	s.ways[0] = captureWay{s: s, origin: origin{src: src, dst: dst}, known: len(k.ports) > 0}
+	s.ways[1] = captureWay{s: s, origin: origin{src: dst, dst: src}, known: len(k.ports) > 0}
+	if k.open++; len(k.streams) > 2*k.open+1000 {
+		k.streams = slices.DeleteFunc(k.streams, func(s *captureStream) bool { return s.ended })
+	}
 	k.streams = append(k.streams, s)
 	return s
 }
 
 func endpoint(host, port gopacket.Endpoint) netip.AddrPort {
 	addr, _ := netip.AddrFromSlice(host.Raw())
-	n, _ := strconv.ParseUint(port.String(), 10, 16)
-	return netip.AddrPortFrom(addr, uint16(n))
+	return netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port.Raw()))
 }
 
-// finish decodes what the streams still hold, in the order in which they began: the reassembly knows no order.
+// finish decodes what the streams still hold. The reassembly gives it in no certain order, so it is put aside first.
 func (k *capture) finish() error {
-	out := k.d.out
-	late := make(map[*captureStream]*bytes.Buffer, len(k.streams))
+	k.ending = true
+	k.assembler.FlushAll()
 	for _, s := range k.streams {
-		late[s] = &bytes.Buffer{}
-	}
-	k.each(late, func() { k.assembler.FlushAll() })
-	for _, s := range k.streams {
-		if !s.done {
-			s.end()
+		for _, f := range s.found {
+			k.print(f)
 		}
 	}
-	k.d.out = out
 	return k.err
+}
+
+// print prints a frame, or bytes that are none.
+func (k *capture) print(f finding) {
+	if k.err != nil {
+		return
+	}
+	k.d.origin = &f.origin
+	if f.frame != nil {
+		k.err = k.d.frame(f.frame)
+	} else {
+		k.err = k.d.problem(f.text, f.offset, f.raw)
+	}
 }
