@@ -19,6 +19,7 @@ const (
 	stateVehicle               // one vehicle has logged in
 	statePlatform              // an enterprise platform has logged in
 	stateClosing               // nothing is read any more; what is queued still goes out
+	stateLate                  // the peer has ended its side; answers that wait for the store still go out
 	stateClosed
 )
 
@@ -35,6 +36,7 @@ type conn struct {
 	slot     int16
 	bad      uint16 // bad frames in a row
 	unread   int32  // bytes of input that lay unread after the last event
+	late     int32  // descriptor in stateLate, which gnet knows nothing of
 	need     int32  // bytes the frame at the head of the input needs; no look at the input before they are there
 	deadline int64  // Unix second; login or idle
 	ticket   uint64 // of the next frame that goes to the store, when there is no window

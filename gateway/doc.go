@@ -7,13 +7,15 @@
 //
 //	accept.go   a listener accepts, counts, limits, and enrols the socket in a loop
 //	loop.go     one event loop and everything it owns; its mailbox is the only door
+//	arrival.go  before that, where a listener wants it: PROXY header, TLS handshake (certs.go)
 //	conn.go     one connection: what the loop knows of it, and the session.Link others see
-//	traffic.go  bytes to frames, one write for all answers of an event
+//	traffic.go  bytes to frames, one write for all answers of an event; tlsconn.go the same through TLS
 //	uplink.go   what each command means on a vehicle link and on a platform link
 //	login.go    logins, logouts and the sessions they open
 //	record.go   a frame as the record that goes to the sink
 //	window.go   answers in order, each waiting for its record to be stored
 //	wheel.go    login and idle deadlines
+//	late.go     answers for peers that have ended their side
 //	drain.go    closing without losing an answer
 //
 // Nothing on that way takes a lock: a connection belongs to one loop, and other

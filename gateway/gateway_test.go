@@ -3,7 +3,9 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -494,6 +496,47 @@ func TestDrainAnswersWhatIsStored(t *testing.T) {
 	p.answer(codec.CommandRealtime)
 	p.ended()
 	require.NoError(t, <-done)
+}
+
+// TestPeerThatEndsItsSide sends frames and a FIN, as `nc -N` does: the answers come all the same, once the records are stored.
+func TestPeerThatEndsItsSide(t *testing.T) {
+	a := newAuthority(t)
+	for _, secure := range []bool{false, true} {
+		h := newHouse(t, func(o *Options) {
+			if secure {
+				o.Listeners[0].TLS = a.server()
+			}
+		})
+		h.sink.hold.Store(true)
+		p := h.dial(t, vin1)
+		var end func() error = p.nc.(*net.TCPConn).CloseWrite
+		if secure {
+			c := tls.Client(p.nc, &tls.Config{RootCAs: a.pool, ServerName: "127.0.0.1"})
+			p.nc, p.in = c, codec.NewReader(c, 0)
+			end = func() error { return errors.Join(c.CloseWrite(), c.NetConn().(*net.TCPConn).CloseWrite()) }
+		}
+		p.send(p.loginFrame(), p.realtime(1), p.realtime(2))
+		require.NoError(t, end())
+		eventually(t, "three records, offline", func() bool { return h.sink.count() == 3 && h.sessions.Len() == 0 })
+		time.Sleep(20 * time.Millisecond)
+		h.sink.confirm(1, false)
+		p.answer(codec.CommandVehicleLogin)
+		h.sink.confirm(2, false)
+		p.answer(codec.CommandRealtime)
+		p.answer(codec.CommandRealtime)
+		eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+	}
+	// Without a confirmation it ends after a while, and with the gateway.
+	h := newHouse(t, nil)
+	h.sink.hold.Store(true)
+	p := h.dial(t, vin1)
+	p.send(p.loginFrame())
+	require.NoError(t, p.nc.(*net.TCPConn).CloseWrite())
+	eventually(t, "offline", func() bool { return h.sink.count() == 1 && h.sessions.Len() == 0 })
+	require.Equal(t, 1, h.g.Connections())
+	require.NoError(t, h.g.Close())
+	require.Zero(t, h.g.Connections())
+	p.ended()
 }
 
 func TestLimits(t *testing.T) {

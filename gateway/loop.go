@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -123,7 +125,7 @@ func (l *loop) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 }
 
 // OnClose ends what depended on the connection.
-func (l *loop) OnClose(gc gnet.Conn, _ error) gnet.Action {
+func (l *loop) OnClose(gc gnet.Conn, why error) gnet.Action {
 	c, ok := gc.Context().(*conn)
 	if !ok {
 		return gnet.None
@@ -133,22 +135,29 @@ func (l *loop) OnClose(gc gnet.Conn, _ error) gnet.Action {
 			l.contain(c, r)
 		}
 	}()
-	if c.state == stateClosed {
+	if c.state >= stateLate {
 		return gnet.None
 	}
 	if c.cause == (cause{}) {
 		c.cause = causePeer
 	}
-	c.state = stateClosed
 	l.endSessions(c, c.cause.reason)
 	l.wheel.remove(c)
 	delete(l.closing, c)
+	c.gc = nil
+	if !errors.Is(why, io.EOF) || !l.keepLate(c, gc) {
+		l.leave(c)
+	}
+	return gnet.None
+}
+
+// leave counts a connection out that is gone.
+func (l *loop) leave(c *conn) {
+	c.state = stateClosed
 	l.size.Add(-1)
 	c.ln.leaveAddress(c.remote.Addr())
 	c.ln.leave()
 	l.count.Closed(c.cause.metric)
-	c.gc = nil
-	return gnet.None
 }
 
 // OnTick runs on a goroutine of its own: it only leaves word.
@@ -247,8 +256,14 @@ func (l *loop) flush(c *conn) {
 	if w.n == 0 && w.off == len(w.buf) {
 		l.dropWindow(c)
 	}
-	if c.state == stateClosing {
+	switch c.state {
+	case stateClosing:
 		l.tryFinish(c)
+		return
+	case stateLate:
+		if c.win == nil {
+			l.closeLate(c)
+		}
 		return
 	}
 	if c.stalled && !c.full() {
@@ -319,6 +334,10 @@ func (l *loop) write(c *conn, b []byte) {
 
 // put hands bytes for the socket to gnet in one call.
 func (l *loop) put(c *conn, b []byte) {
+	if c.state == stateLate {
+		l.putLate(c, b)
+		return
+	}
 	if _, err := c.gc.Write(b); err != nil || c.state == stateClosed {
 		return
 	}
@@ -384,6 +403,8 @@ func (l *loop) tick() {
 	now := l.now.Unix()
 	l.wheel.advance(now, func(c *conn) {
 		switch {
+		case c.state == stateLate:
+			l.closeLate(c)
 		case c.state >= stateClosing:
 			l.closeNow(c)
 		case c.state == stateNew:
@@ -412,6 +433,12 @@ func (l *loop) wakeWaiting() {
 // stop ends the loop and fails what is still in its mailbox.
 func (l *loop) stop() error {
 	err := l.engine.Stop()
+	for i := range l.wheel.slots { // the loop has ended: only sockets that it does not know are left
+		for c := l.wheel.slots[i]; c != nil; c = l.wheel.slots[i] {
+			l.wheel.remove(c)
+			l.closeLate(c)
+		}
+	}
 	for _, m := range l.box.close() {
 		if m.frame != nil {
 			m.done(session.ErrLinkClosed)
