@@ -43,6 +43,7 @@ func requireDissected(t testing.TB, frame []byte) *Node {
 		require.Equal(t, n.Size, size, "%s of %x", n.Path, frame)
 	})
 	require.Equal(t, len(frame), at, "%x", frame)
+	require.Equal(t, "check", root.Nodes[len(root.Nodes)-1].Path)
 
 	var m Message
 	m.Decode(f)

@@ -163,6 +163,7 @@ func (d *dissector) broken(m *Message) Node {
 	}
 	n.Size = d.at - n.Offset
 	n.Problems = []Code{why.code}
+	d.path = ""
 	return n
 }
 

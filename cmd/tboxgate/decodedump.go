@@ -21,7 +21,14 @@ func (d *decoder) printDump(f codec.Frame) error {
 
 // printBad prints bytes that are no frame for decode --dissect.
 func (d *decoder) printBad(text string, offset int64, raw []byte) error {
-	if err := d.head(fmt.Sprintf("bad: %s, %d bytes at offset %d", text, len(raw), offset)); err != nil {
+	text = "bad: " + text
+	switch {
+	case len(raw) > 0:
+		text += fmt.Sprintf(", %d bytes at offset %d", len(raw), offset)
+	case offset > 0:
+		text += fmt.Sprintf(", at offset %d", offset)
+	}
+	if err := d.head(text); err != nil {
 		return err
 	}
 	for i := 0; i < len(raw); i += bytesPerRow {
