@@ -649,6 +649,33 @@ func TestRecordHoldsTheEnvelope(t *testing.T) {
 	}
 }
 
+// TestListenersHaveTheirOwnRules: one for vehicles that never hears answers to reports, one for platforms.
+func TestListenersHaveTheirOwnRules(t *testing.T) {
+	h := newHouse(t, func(o *Options) {
+		o.Listeners = []Listener{
+			{Address: "127.0.0.1:0", Profile: ProfileVehicle, AckRealtime: AckNever},
+			{Address: "127.0.0.1:0", Profile: ProfilePlatform},
+		}
+	})
+	p := h.login(t, vin1)
+	p.send(p.realtime(1), p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil))
+	p.answer(codec.CommandHeartbeat)
+	q := h.dial(t, platformCode)
+	q.send(q.platformLogin("test-password"))
+	q.ended()
+
+	nc, err := net.Dial("tcp", h.g.Addrs()[1].String())
+	require.NoError(t, err)
+	defer func() { _ = nc.Close() }()
+	r := &peer{t: t, nc: nc, in: codec.NewReader(nc, 0), vin: platformCode}
+	r.send(r.platformLogin("test-password"))
+	r.answer(codec.CommandPlatformLogin)
+	v := *r
+	v.vin = vin2
+	r.send(v.realtime(1))
+	r.answer(codec.CommandRealtime)
+}
+
 func TestAddressInUse(t *testing.T) {
 	h := newHouse(t, nil)
 	opt := h.g.opt

@@ -158,6 +158,12 @@ func (l *loop) leave(c *conn) {
 	c.ln.leaveAddress(c.remote.Addr())
 	c.ln.leave()
 	l.count.Closed(c.cause.metric)
+	switch c.cause.metric {
+	case metrics.CloseLoginTimeout, metrics.CloseIdle, metrics.CloseSlowReader, metrics.CloseProtocol:
+		l.g.warn.Warn("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
+	default:
+		l.g.log.Debug("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
+	}
 }
 
 // OnTick runs on a goroutine of its own: it only leaves word.

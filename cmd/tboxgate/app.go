@@ -203,12 +203,18 @@ func configFileFlag() cli.Flag {
 		envName(fileFlag) + "]"}
 }
 
+// configFile is the file that --config or its variable names, "" for none.
+func (p *program) configFile(c *cli.Context) string {
+	if name := c.String(fileFlag); name != "" {
+		return name
+	}
+	name, _ := p.env(envName(fileFlag))
+	return name
+}
+
 // config reads the configuration that the command's flags, the environment and the file make.
 func (p *program) config(c *cli.Context) (*Config, error) {
-	src := configSource{file: c.String(fileFlag), env: p.env, flags: map[string][]string{}}
-	if src.file == "" {
-		src.file, _ = p.env(envName(fileFlag))
-	}
+	src := configSource{file: p.configFile(c), env: p.env, flags: map[string][]string{}}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
 		if !c.IsSet(name) {

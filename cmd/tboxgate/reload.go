@@ -8,10 +8,16 @@ import (
 	"reflect"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// configLook is how often the configuration file is looked at.
+const configLook = 2 * time.Second
 
 // reloader takes a changed configuration over, as far as that goes without a restart, and says what does not.
 type reloader struct {
+	hup          chan os.Signal
+	file         string                  // "" for none
 	read         func() (*Config, error) // the configuration as flags, environment and file are now
 	cfg          *Config                 // as it was at the start
 	certificates func() error            // reads the certificate files again
@@ -19,19 +25,43 @@ type reloader struct {
 	log          *slog.Logger
 }
 
-// untilDone reloads at every SIGHUP until ctx ends.
+// listen takes SIGHUP from now on, which ends a process that does not.
+func (r *reloader) listen() {
+	r.hup = make(chan os.Signal, 1)
+	signal.Notify(r.hup, syscall.SIGHUP)
+}
+
+// untilDone reloads at every SIGHUP, and when the file has changed, until ctx ends.
 func (r *reloader) untilDone(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	defer signal.Stop(r.hup)
+	look := time.NewTicker(configLook)
+	defer look.Stop()
+	seen := r.version()
 	for {
 		select {
-		case <-hup:
+		case <-r.hup:
+			seen = r.version()
 			r.reload()
+		case <-look.C:
+			if now := r.version(); now != seen {
+				seen = now
+				r.reload()
+			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// version changes when the file does.
+func (r *reloader) version() (v struct {
+	at   time.Time
+	size int64
+}) {
+	if info, err := os.Stat(r.file); r.file != "" && err == nil {
+		v.at, v.size = info.ModTime(), info.Size()
+	}
+	return v
 }
 
 func (r *reloader) reload() {

@@ -38,13 +38,13 @@ func (p *program) serveCommand() *cli.Command {
 			}
 			ctx, stop := untilSignal(c.Context, p.stderr)
 			defer stop()
-			return p.serve(ctx, cfg, func() (*Config, error) { return p.config(c) })
+			return p.serve(ctx, cfg, p.configFile(c), func() (*Config, error) { return p.config(c) })
 		},
 	}
 }
 
-// serve runs the gateway until ctx ends. On SIGHUP read gives the configuration anew.
-func (p *program) serve(ctx context.Context, cfg *Config, read func() (*Config, error)) (err error) {
+// serve runs the gateway until ctx ends. On SIGHUP, and when the file changes, read gives the configuration anew.
+func (p *program) serve(ctx context.Context, cfg *Config, file string, read func() (*Config, error)) (err error) {
 	if cfg.DataDir == "" { // --dev
 		if cfg.DataDir, err = os.MkdirTemp("", "tboxgate-dev-"); err != nil {
 			return err
@@ -59,12 +59,13 @@ func (p *program) serve(ctx context.Context, cfg *Config, read func() (*Config, 
 	}
 	status := n.status()
 	key, keyErr := p.devKey(ctx, n)
+	r := reloader{file: file, read: read, cfg: cfg, certificates: n.vehicles.Reload, level: level, log: log}
+	r.listen()
 	err = errors.Join(keyErr, writeRunFile(status))
 	if err == nil {
 		p.announce(cfg, status, key)
 		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
 			"admin", status.Addresses.Admin, "dataDir", status.DataDir, "version", status.Version)
-		r := reloader{read: read, cfg: cfg, certificates: n.vehicles.Reload, level: level, log: log}
 		r.untilDone(ctx)
 		log.Info("draining", "cause", context.Cause(ctx), "timeout", cfg.Drain.Timeout.String())
 	}

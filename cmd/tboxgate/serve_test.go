@@ -511,11 +511,13 @@ func TestReload(t *testing.T) {
 		t.Helper()
 		require.NoError(t, os.WriteFile(config, []byte(content), 0o600))
 		require.NoError(t, g.cmd.Process.Signal(syscall.SIGHUP))
-		require.Eventually(t, func() bool { return strings.Contains(g.stderr.String(), want) }, patience, 5*time.Millisecond, g.stderr.String())
+		require.Eventually(t, func() bool { return strings.Contains(g.stderr.String(), want) }, patience, 5*time.Millisecond)
 	}
 	hup("log: {level: debug}\nlimits: {window: 7}\nlisteners: [{address: \"127.0.0.1:1\"}]\n", `"settings":"limits.window"`)
 	require.Contains(t, g.stderr.String(), `"taken":"certificates log.level"`)
 	hup("log: {level: loud}\n", "nothing of it is taken over")
+	require.NoError(t, os.WriteFile(config, []byte("log: {level: info}\nnode: another\n"), 0o600)) // without a signal
+	require.Eventually(t, func() bool { return strings.Contains(g.stderr.String(), `"settings":"node"`) }, patience, 5*time.Millisecond)
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())
 }
