@@ -66,6 +66,11 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s)
 	@set -e; for t in $$($(GO) test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
 		echo "== $$t"; $(GO) test -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./fuzz; done
 
+.PHONY: wireshark
+wireshark: ## compare the Wireshark dissector with the codec (needs tshark)
+	$(GO) vet -tags wireshark ./docs/wireshark
+	$(GO) test -count=1 -tags wireshark ./docs/wireshark
+
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...

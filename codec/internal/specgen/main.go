@@ -1,6 +1,6 @@
 // Specgen turns the tables of codec/spec into Go code and documentation.
 //
-//	go run ./internal/specgen          write codec/zz_*.go and docs/protocol-*.md
+//	go run ./internal/specgen          write codec/zz_*.go, docs/protocol-*.md and docs/wireshark/gbt32960.lua
 //	go run ./internal/specgen -check   fail when one of them is stale
 //
 // It runs in the folder codec; `go generate ./codec` calls it.
@@ -95,5 +95,6 @@ func generate(dir string) (map[string][]byte, error) {
 		}
 		files[filepath.Join("..", "docs", "protocol-"+e+".md")] = []byte(docsFile(t))
 	}
+	files[filepath.Join("..", "docs", "wireshark", "gbt32960.lua")] = []byte(wiresharkFile(tables))
 	return files, nil
 }
