@@ -205,8 +205,8 @@ func TestDecodeCapture(t *testing.T) {
 	file := filepath.Join(dir, "t.pcap")
 	require.NoError(t, os.WriteFile(file, m.pcap(), 0o600))
 	for name, in := range map[string]struct{ stdin, arg string }{
-		"pcap":           {arg: file},
-		"pcap on stdin":  {stdin: string(m.pcap()), arg: "-"},
+		"pcap":            {arg: file},
+		"pcap on stdin":   {stdin: string(m.pcap()), arg: "-"},
 		"pcapng on stdin": {stdin: string(m.pcapng()), arg: "-"},
 	} {
 		code, stdout, stderr := tboxgate(t, in.stdin, "decode", "--pcap", in.arg)
