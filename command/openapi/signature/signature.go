@@ -24,7 +24,7 @@ const (
 // StringToSign returns the text that signature 1 signs: the HTTP method, the path "/" and all parameters of query and form
 // body, decoded, empty ones included, without Signature itself; sorted by name and percent-encoded twice.
 func StringToSign(method string, params map[string]string) string {
-	return method + "&%2F&" + Escape(canonical(params, "Signature"))
+	return method + "&%2F&" + Escape(canonical(params, false))
 }
 
 // Sign1 returns the Signature parameter: base64(HMAC-SHA1(secret + "&", stringToSign)).
@@ -34,11 +34,11 @@ func Sign1(secret, stringToSign string) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// canonical joins name=value pairs sorted by name, both RFC 3986 encoded, leaving out the parameter named except.
-func canonical(params map[string]string, except string) string {
+// canonical joins name=value pairs sorted by name, both RFC 3986 encoded, with or without the parameter Signature.
+func canonical(params map[string]string, withSignature bool) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if name == except {
+		if name == "Signature" && !withSignature {
 			continue
 		}
 		if b.Len() > 0 {

@@ -83,3 +83,10 @@ func TestParseAuthorizationRefuses(t *testing.T) {
 		require.ErrorIs(t, err, signature.ErrAuthorization, "%q", bad)
 	}
 }
+
+// TestEmptyName: a parameter without a name is signed too, or anybody could add one.
+func TestEmptyName(t *testing.T) {
+	r := signature.Request3{Method: "POST", Path: "/", Query: map[string]string{"": "x", "a": "1"}, Header: func(string) string { return "" }}
+	require.True(t, strings.HasPrefix(r.CanonicalRequest(), "POST\n/\n=x&a=1\n"), r.CanonicalRequest())
+	require.Contains(t, signature.StringToSign("GET", map[string]string{"": "x"}), "%3Dx")
+}

@@ -68,7 +68,7 @@ func BodyHash(body []byte) string {
 // CanonicalRequest returns the text whose hash V3 signs. An empty line follows the header block.
 func (r Request3) CanonicalRequest() string {
 	var b strings.Builder
-	b.WriteString(r.Method + "\n" + r.Path + "\n" + canonical(r.Query, "") + "\n")
+	b.WriteString(r.Method + "\n" + r.Path + "\n" + canonical(r.Query, true) + "\n")
 	for _, name := range r.SignedHeaders {
 		b.WriteString(name + ":" + strings.TrimSpace(r.Header(name)) + "\n")
 	}
