@@ -15,7 +15,7 @@
 //	record.go   a frame as the record that goes to the sink
 //	window.go   answers in order, each waiting for its record to be stored
 //	wheel.go    login and idle deadlines
-//	late.go     answers for peers that have ended their side
+//	ending.go   how connections end; late.go answers for peers that have ended their side
 //	drain.go    closing without losing an answer
 //
 // Nothing on that way takes a lock: a connection belongs to one loop, and other

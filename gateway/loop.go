@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
@@ -19,11 +18,8 @@ import (
 )
 
 const (
-	tickEvery = time.Second
-	// linger is how long a connection that we close may take to read what is
-	// queued for it and to close its side.
-	linger       = 5 * time.Second
-	spareWindows = 64
+	tickEvery    = time.Second
+	spareWindows = 64 // empty windows that a loop keeps
 )
 
 // loop is one event loop: a gnet engine of its own without listeners, so that
@@ -149,21 +145,6 @@ func (l *loop) OnClose(gc gnet.Conn, why error) gnet.Action {
 		l.leave(c)
 	}
 	return gnet.None
-}
-
-// leave counts a connection out that is gone.
-func (l *loop) leave(c *conn) {
-	c.state = stateClosed
-	l.size.Add(-1)
-	c.ln.leaveAddress(c.remote.Addr())
-	c.ln.leave()
-	l.count.Closed(c.cause.metric)
-	switch c.cause.metric {
-	case metrics.CloseLoginTimeout, metrics.CloseIdle, metrics.CloseSlowReader, metrics.CloseProtocol:
-		l.g.warn.Warn("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
-	default:
-		l.g.log.Debug("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
-	}
 }
 
 // OnTick runs on a goroutine of its own: it only leaves word.
@@ -352,56 +333,6 @@ func (l *loop) put(c *conn, b []byte) {
 		c.cause = causeSlowReader
 		l.closeNow(c)
 	}
-}
-
-// finish ends a connection from our side: what is queued and what the store
-// still owes go out first. Its sessions end now. It is for everywhere but the
-// handling of input, which calls end and lets read do the rest.
-func (l *loop) finish(c *conn, why cause) {
-	l.end(c, why)
-	l.tryFinish(c)
-}
-
-// end is the first half of finish: nothing more is read and no session is left.
-func (l *loop) end(c *conn, why cause) {
-	if c.state >= stateClosing {
-		return
-	}
-	c.cause = why
-	l.endSessions(c, why.reason)
-	c.state = stateClosing
-	c.stalled = false
-	l.closing[c] = struct{}{}
-	c.deadline = l.after(linger)
-	l.wheel.remove(c)
-	l.wheel.add(c)
-}
-
-// tryFinish half-closes c once everything is written. The peer sees the end
-// after the last answer, and its own close ends the connection; closing at once
-// would let unread input turn into a reset that overtakes the answer.
-func (l *loop) tryFinish(c *conn) {
-	if c.state != stateClosing || (c.win != nil && c.win.n > 0) || c.gc.OutboundBuffered() > 0 {
-		return
-	}
-	if c.tls != nil {
-		l.seal(c, (*tls.Conn).CloseWrite)
-		if c.state == stateClosed {
-			return
-		}
-	}
-	if err := unix.Shutdown(c.gc.Fd(), unix.SHUT_WR); err != nil {
-		l.closeNow(c)
-	}
-}
-
-// closeNow closes c without waiting; OnClose runs before it returns. It is for
-// everywhere but OnTraffic, which returns gnet.Close instead.
-func (l *loop) closeNow(c *conn) {
-	if c.state == stateClosed || c.gc == nil {
-		return
-	}
-	_ = (*l.box.event.Load()).Close(c.gc) // its error is about the descriptor, which is gone either way
 }
 
 // tick looks at deadlines, and at closing connections whose peer had not read everything.
