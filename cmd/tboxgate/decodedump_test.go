@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,4 +34,18 @@ func TestDecodeFlags(t *testing.T) {
 	code, _, stderr := tboxgate(t, "", "decode", "--pcap", "none.pcap")
 	require.Equal(t, 1, code)
 	require.Equal(t, "tboxgate: open none.pcap: no such file or directory\n", stderr)
+}
+
+// TestDecodeDoc: the dump in docs/decode.md is what is printed.
+func TestDecodeDoc(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/decode.md")
+	require.NoError(t, err)
+	const prompt = "$ tboxgate decode --dissect "
+	_, example, found := strings.Cut(string(doc), prompt)
+	require.True(t, found)
+	frame, after, _ := strings.Cut(example, "\n")
+	want, _, _ := strings.Cut(after, "```")
+	code, stdout, stderr := tboxgate(t, "", "decode", "--dissect", frame)
+	require.Zero(t, code, stderr)
+	require.Equal(t, want, stdout)
 }

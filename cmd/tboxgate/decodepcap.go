@@ -25,6 +25,7 @@ const (
 	gapPages          = 64 << 10
 	gapTime           = 30 * time.Second
 	gapEvery          = 10000 // packets between two looks for gaps that are too old
+	gapSegment        = 1800  // bytes: less than a page
 )
 
 // origin says where in a capture something was found.
@@ -163,7 +164,7 @@ func (k *capture) read(next packetSource, live bool) error {
 func (k *capture) packet(data []byte, ci gopacket.CaptureInfo, link layers.LinkType) {
 	var network gopacket.NetworkLayer
 	var tcp *layers.TCP
-	for _, l := range gopacket.NewPacket(data, link, gopacket.DecodeOptions{NoCopy: true}).Layers() {
+	for _, l := range gopacket.NewPacket(data, firstLayer(link), gopacket.DecodeOptions{NoCopy: true}).Layers() {
 		switch l := l.(type) {
 		case gopacket.NetworkLayer:
 			network = l
@@ -173,10 +174,49 @@ func (k *capture) packet(data []byte, ci gopacket.CaptureInfo, link layers.LinkT
 			k.fragments++
 		}
 	}
-	if tcp == nil || network == nil || !k.wanted(tcp) {
+	const header = 20 // of TCP without options; a shorter one is cut
+	if tcp == nil || network == nil || len(tcp.Contents) < header || !k.wanted(tcp) {
 		return
 	}
-	k.assembler.AssembleWithContext(network.NetworkFlow(), tcp, packetContext(ci))
+	// The reassembly knows the time of the first page of a segment only, so segments are cut into what fits a page.
+	for _, part := range parts(tcp) {
+		k.assembler.AssembleWithContext(network.NetworkFlow(), part, packetContext(ci))
+	}
+}
+
+// parts cuts a segment, a long one by the offloading of a network card, into short ones.
+func parts(tcp *layers.TCP) []*layers.TCP {
+	if len(tcp.Payload) <= gapSegment {
+		return []*layers.TCP{tcp}
+	}
+	var all []*layers.TCP
+	for at := 0; at < len(tcp.Payload); at += gapSegment {
+		end := min(at+gapSegment, len(tcp.Payload))
+		part := *tcp
+		part.Payload = tcp.Payload[at:end]
+		if at > 0 {
+			part.SYN = false
+			part.Seq = tcp.Seq + uint32(at)
+			if tcp.SYN {
+				part.Seq++ // SYN takes the first number
+			}
+		}
+		last := end == len(tcp.Payload)
+		part.FIN, part.RST = tcp.FIN && last, tcp.RST && last
+		all = append(all, &part)
+	}
+	return all
+}
+
+// firstLayer returns the decoder of a link type. Two of them the library names and does not decode.
+func firstLayer(link layers.LinkType) gopacket.Decoder {
+	switch link {
+	case layers.LinkTypeIPv4:
+		return layers.LayerTypeIPv4
+	case layers.LinkTypeIPv6:
+		return layers.LayerTypeIPv6
+	}
+	return link
 }
 
 func (k *capture) wanted(tcp *layers.TCP) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -266,4 +267,44 @@ func TestDecodeCaptureLarge(t *testing.T) {
 	code, stdout, stderr := tboxgate(t, string(m.pcap()), "decode", "--pcap", "-")
 	require.Zero(t, code, stderr)
 	require.Empty(t, stdout)
+}
+
+// TestDecodeCaptureLong: segments that are longer than a packet, as a network card's offloading makes them, may come in
+// the wrong order too.
+func TestDecodeCaptureLong(t *testing.T) {
+	m := &captureMaker{t: t}
+	frame := testFrame(t, codec.Edition2025, codec.CommandHeartbeat, codec.FlagCommand, "TESTVIN0000000004", nil)
+	c := m.dial("10.0.0.1", 1, "10.0.0.2", 2, false)
+	c.send(0, bytes.Repeat(frame, 1000), 2)
+	m.swap()
+	c.send(0, bytes.Repeat(frame, 400))
+	c.send(0, bytes.Repeat(frame, 400))
+	m.swap()
+	code, stdout, stderr := tboxgate(t, string(m.pcap()), "decode", "--pcap", "-")
+	require.Zero(t, code, stderr)
+	require.Equal(t, 1800, strings.Count(stdout, "\n"))
+	require.Equal(t, 400, strings.Count(stdout, "08:00:00.005000Z"), "each frame has the time of its own packet")
+}
+
+// TestDecodeCaptureMutations: no capture makes the program fall over.
+func TestDecodeCaptureMutations(t *testing.T) {
+	random := rand.New(rand.NewPCG(32960, 4))
+	whole := testCapture(t)
+	for range 1000 {
+		m := &captureMaker{t: t}
+		for _, p := range whole.packets {
+			if random.IntN(10) == 0 {
+				continue
+			}
+			p = bytes.Clone(p)
+			for range random.IntN(4) {
+				// Mostly in the headers.
+				p[random.IntN(min(len(p), 14+40+20))] = [...]byte{0, 1, 0xFF, 0x80, byte(random.UintN(256))}[random.IntN(5)]
+			}
+			m.packets = append(m.packets, p[:len(p)-random.IntN(2)*random.IntN(len(p))])
+		}
+		random.Shuffle(random.IntN(2)*len(m.packets), func(i, j int) { m.packets[i], m.packets[j] = m.packets[j], m.packets[i] })
+		_, _, stderr := tboxgate(t, string(m.pcap()), "decode", "--pcap", "-")
+		require.NotContains(t, stderr, "packet ")
+	}
 }
