@@ -509,7 +509,7 @@ func TestPeerThatEndsItsSide(t *testing.T) {
 		})
 		h.sink.hold.Store(true)
 		p := h.dial(t, vin1)
-		var end func() error = p.nc.(*net.TCPConn).CloseWrite
+		end := p.nc.(*net.TCPConn).CloseWrite
 		if secure {
 			c := tls.Client(p.nc, &tls.Config{RootCAs: a.pool, ServerName: "127.0.0.1"})
 			p.nc, p.in = c, codec.NewReader(c, 0)
