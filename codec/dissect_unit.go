@@ -147,10 +147,9 @@ func (d *dissector) broken(m *Message) Node {
 	why := m.pass.fault
 	d.partial = true
 	var n Node
-	switch {
-	case why.list == "info":
+	if why.list == "info" {
 		n = d.item(why.index)
-	default:
+	} else {
 		n = Node{Offset: d.at, Path: indexed(why.list, why.index), Key: why.list, Name: "parameter", Chinese: "参数项"}
 		d.path = n.Path
 		if len(d.left()) > 0 {

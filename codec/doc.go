@@ -11,6 +11,8 @@
 // [Next] cuts a byte stream into frames and finds its way back after damage, [Reader] does the same
 // over an io.Reader, [ParseFrame] checks the bytes of exactly one frame. A [Frame] is a view of the
 // caller's bytes, not a copy: it is valid as long as they are.
+// [Dissect] takes a frame apart down to its last byte, for people and for tools that show them
+// frames; [AppendDump] writes that as an annotated hex dump.
 //
 // A frame (GB/T 32960.3-2016 table 2, 2025 table 2), numbers in network byte order:
 //

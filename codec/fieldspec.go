@@ -123,7 +123,7 @@ func (s *fieldSpec) problem(e Edition, raw uint32) Code {
 			return CodeOutOfRange
 		}
 	case len(s.enum) > 0:
-		if _, known := s.meaning(e, raw); !known && !(s.marks && raw >= s.mark()) {
+		if _, known := s.meaning(e, raw); !known && (!s.marks || raw < s.mark()) {
 			return CodeOutOfRange
 		}
 	case s.ranged && (raw < s.lo || raw > s.hi):
