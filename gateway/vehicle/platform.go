@@ -37,6 +37,9 @@ func NewPlatform(cfg PlatformConfig) (*Platform, error) {
 	if len(cfg.Vehicles) == 0 {
 		return nil, fmt.Errorf("vehicle: a platform needs vehicles")
 	}
+	if n := len(cfg.Code); n == 0 || n > codec.VINSize {
+		return nil, fmt.Errorf("vehicle: the platform's code %q has %d bytes, 1 to %d are wanted", cfg.Code, n, codec.VINSize)
+	}
 	if cfg.Vehicle.Heartbeat == 0 {
 		cfg.Vehicle.Heartbeat = -1
 	}

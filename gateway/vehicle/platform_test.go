@@ -113,10 +113,10 @@ func TestPlatformRoutesCommands(t *testing.T) {
 
 func TestPlatformConfigErrors(t *testing.T) {
 	for want, change := range map[string]func(*PlatformConfig){
-		"vehicle: a platform needs vehicles":                    func(c *PlatformConfig) { c.Vehicles = nil },
-		"vehicle: the platform has LTEST000000000000 twice":     func(c *PlatformConfig) { c.Vehicles = append(c.Vehicles, c.Vehicles[0]) },
-		`vehicle: codec: bad VIN: "" has 0 bytes, want 1 to 17`: func(c *PlatformConfig) { c.Code = "" },
-		"vehicle: Addr is missing":                              func(c *PlatformConfig) { c.Vehicle.Addr = "" },
+		"vehicle: a platform needs vehicles":                              func(c *PlatformConfig) { c.Vehicles = nil },
+		"vehicle: the platform has LTEST000000000000 twice":               func(c *PlatformConfig) { c.Vehicles = append(c.Vehicles, c.Vehicles[0]) },
+		`vehicle: the platform's code "" has 0 bytes, 1 to 17 are wanted`: func(c *PlatformConfig) { c.Code = "" },
+		"vehicle: Addr is missing":                                        func(c *PlatformConfig) { c.Vehicle.Addr = "" },
 	} {
 		cfg := testPlatform("127.0.0.1:1", codec.Edition2016, 2)
 		change(&cfg)

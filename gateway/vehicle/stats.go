@@ -128,9 +128,19 @@ func (r *RTT) Quantile(q float64) time.Duration {
 	return r.max
 }
 
+// String tells the distribution in a line for people.
 func (r *RTT) String() string {
 	if r.count == 0 {
 		return "no answers"
 	}
-	return fmt.Sprintf("min %v, median %v, 99 %% %v, max %v", r.min, r.Quantile(0.5), r.Quantile(0.99), r.max)
+	return fmt.Sprintf("min %v, median %v, 99 %% %v, max %v", short(r.min), short(r.Quantile(0.5)), short(r.Quantile(0.99)), short(r.max))
+}
+
+// short rounds d to three digits, or to the microsecond: 464µs, 1.04ms, 12.3ms, 2.72s.
+func short(d time.Duration) time.Duration {
+	unit := time.Microsecond
+	for d >= 1000*unit {
+		unit *= 10
+	}
+	return d.Round(unit)
 }

@@ -45,6 +45,21 @@ func TestRTT(t *testing.T) {
 	require.LessOrEqual(t, a.Quantile(1), a.Max())
 }
 
+// TestRTTString: three digits are enough for people.
+func TestRTTString(t *testing.T) {
+	var r RTT
+	for _, d := range []time.Duration{251_034, 464_000, 1_044_107, 2_718_281_828} {
+		r.observe(d)
+	}
+	require.Regexp(t, `^min 251µs, median \d{3}µs, 99 % 2\.72s, max 2\.72s$`, r.String())
+	for d, want := range map[time.Duration]string{
+		0: "0s", 251_034: "251µs", 999_400: "999µs", 999_600: "1ms", 1_044_107: "1.04ms", 12_345_678: "12.3ms", 123_456_789: "123ms",
+		61_234_567_890: "1m1.2s",
+	} {
+		require.Equal(t, want, short(d).String())
+	}
+}
+
 func TestStatsAdd(t *testing.T) {
 	a := Stats{Sent: 1, Acked: 2, Refused: 3, Wrong: 4, Unanswered: 5, Skipped: 6, Reports: 7, Heartbeats: 8, Commands: 9, Ignored: 10}
 	sum := a

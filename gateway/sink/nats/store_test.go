@@ -109,8 +109,10 @@ func TestAffordable(t *testing.T) {
 }
 
 func TestListenServesNATSClients(t *testing.T) {
-	s := openStore(t, Options{Listen: "127.0.0.1:0", User: "reader", Password: "secret"})
+	log := new(logBuffer)
+	s := openStore(t, Options{Listen: "127.0.0.1:0", User: "reader", Password: "secret", Logger: slog.New(slog.NewTextHandler(log, nil))})
 	require.NotEmpty(t, s.Addr())
+	require.NotContains(t, log.String(), "nkeys", "advice about a configuration file that nobody has")
 	_, err := natsgo.Connect("nats://" + s.Addr())
 	require.ErrorIs(t, err, natsgo.ErrAuthorization)
 	nc, err := natsgo.Connect("nats://reader:secret@" + s.Addr())
@@ -292,6 +294,7 @@ func TestServerLogPassesOnlyWhatMatters(t *testing.T) {
 	l.Noticef("notice")
 	l.Debugf("debug")
 	l.Tracef("trace")
+	l.Warnf("Plaintext passwords detected, use nkeys or bcrypt")
 	require.Empty(t, log.String())
 	l.Warnf("%s", "careful")
 	l.Errorf("no %s", "disk")
