@@ -15,9 +15,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // State is where a command is in its life.
@@ -92,23 +92,23 @@ type Request struct {
 
 // Result is what is known about a command. It is also the JSON value kept for 7 days under the MessageID.
 type Result struct {
-	MessageID   int64           `json:"messageId"`
-	ProductKey  string          `json:"productKey"`
-	DeviceName  string          `json:"deviceName"`
-	Command     codec.Command   `json:"command"` // 128, 129, 130
-	Edition     codec.Edition   `json:"edition"` // of the session it was sent over
-	State       State           `json:"state"`
-	Flag        string          `json:"flag,omitempty"` // JSON name of the answer's flag; "" without an answer
-	Reason      Reason          `json:"reason,omitempty"`
-	RequestID   string          `json:"requestId,omitempty"`
-	AccessKeyID string          `json:"accessKeyId,omitempty"`
-	Node        string          `json:"node"`
-	Sends       int             `json:"sends"` // how often the frame was handed to the connection
-	CreatedAt   time.Time       `json:"createdAt"`
-	SentAt      time.Time       `json:"sentAt,omitzero"`     // first hand-over
-	AnsweredAt  time.Time       `json:"answeredAt,omitzero"` // arrival of the answer, or of the leave that stands for it
-	EndedAt     time.Time       `json:"endedAt,omitzero"`
-	Body        json.RawMessage `json:"body,omitempty"` // the answer frame as JSON (the format of the uplink stream), secrets masked
+	MessageID   int64             `json:"messageId"`
+	ProductKey  string            `json:"productKey"`
+	DeviceName  string            `json:"deviceName"`
+	Command     codec.Command     `json:"command"` // 128, 129, 130
+	Edition     codec.Edition     `json:"edition"` // of the session it was sent over
+	State       State             `json:"state"`
+	Flag        string            `json:"flag,omitempty"` // JSON name of the answer's flag; "" without an answer
+	Reason      Reason            `json:"reason,omitempty"`
+	RequestID   string            `json:"requestId,omitempty"`
+	AccessKeyID string            `json:"accessKeyId,omitempty"`
+	Node        string            `json:"node"`
+	Sends       int               `json:"sends"` // how often the frame was handed to the connection
+	CreatedAt   session.Timestamp `json:"createdAt"`
+	SentAt      session.Timestamp `json:"sentAt,omitzero"`     // first hand-over
+	AnsweredAt  session.Timestamp `json:"answeredAt,omitzero"` // arrival of the answer, or of the leave that stands for it
+	EndedAt     session.Timestamp `json:"endedAt,omitzero"`
+	Body        json.RawMessage   `json:"body,omitempty"` // the answer frame as JSON (the format of the uplink stream), secrets masked
 }
 
 // ValidProductKey reports whether key has the form of a product key: 1 to 32 of A-Z a-z 0-9.

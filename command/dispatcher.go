@@ -167,7 +167,7 @@ func (d *Dispatcher) send(ctx context.Context, r Request) (int64, error) {
 }
 
 // now is the time as results hold it: UTC, milliseconds.
-func (d *Dispatcher) now() time.Time { return d.o.Now().UTC().Truncate(time.Millisecond) }
+func (d *Dispatcher) now() session.Timestamp { return session.At(d.o.Now()) }
 
 // admit reports why a command cannot be taken on. The dispatcher is locked.
 func (d *Dispatcher) admit(key slotKey, size int) error {

@@ -3,41 +3,38 @@ package command
 import (
 	"encoding/hex"
 	"encoding/json"
-	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // EventKind is the kind under which command events are published.
 const EventKind = "command"
 
-// timeFormat writes times in events: RFC 3339, UTC, milliseconds.
-const timeFormat = "2006-01-02T15:04:05.000Z"
-
 // event is the JSON of a command event, published at every change of state.
 type event struct {
-	MessageID   int64           `json:"messageId"`
-	ProductKey  string          `json:"productKey"`
-	DeviceName  string          `json:"deviceName"`
-	Command     string          `json:"command"`
-	State       State           `json:"state"`
-	At          string          `json:"at"`
-	RequestID   string          `json:"requestId"`
-	AccessKeyID string          `json:"accessKeyId"`
-	Flag        string          `json:"flag,omitempty"`
-	Reason      Reason          `json:"reason,omitempty"`
-	Node        string          `json:"node"`
-	Sends       int             `json:"sends"`
-	Frame       string          `json:"frame,omitempty"`  // hex: the command's frame (queued, sent) or the answer's (answered, rejected)
-	Masked      bool            `json:"masked,omitempty"` // the frame is left out because it carries a password
-	Body        json.RawMessage `json:"body,omitempty"`   // the answer, decoded
+	MessageID   int64             `json:"messageId"`
+	ProductKey  string            `json:"productKey"`
+	DeviceName  string            `json:"deviceName"`
+	Command     string            `json:"command"`
+	State       State             `json:"state"`
+	At          session.Timestamp `json:"at"`
+	RequestID   string            `json:"requestId"`
+	AccessKeyID string            `json:"accessKeyId"`
+	Flag        string            `json:"flag,omitempty"`
+	Reason      Reason            `json:"reason,omitempty"`
+	Node        string            `json:"node"`
+	Sends       int               `json:"sends"`
+	Frame       string            `json:"frame,omitempty"`  // hex: the command's frame (queued, sent) or the answer's (answered, rejected)
+	Masked      bool              `json:"masked,omitempty"` // the frame is left out because it carries a password
+	Body        json.RawMessage   `json:"body,omitempty"`   // the answer, decoded
 }
 
 // encodeEvent returns the event of a change to the state in r. frame may be nil; one with secrets is left out.
-func encodeEvent(r *Result, at time.Time, frame codec.Frame) []byte {
+func encodeEvent(r *Result, at session.Timestamp, frame codec.Frame) []byte {
 	e := event{
 		MessageID: r.MessageID, ProductKey: r.ProductKey, DeviceName: r.DeviceName, Command: r.Command.Name(r.Edition), State: r.State,
-		At: at.UTC().Format(timeFormat), RequestID: r.RequestID, AccessKeyID: r.AccessKeyID, Flag: r.Flag, Reason: r.Reason,
+		At: at, RequestID: r.RequestID, AccessKeyID: r.AccessKeyID, Flag: r.Flag, Reason: r.Reason,
 		Node: r.Node, Sends: r.Sends, Body: r.Body,
 	}
 	switch {

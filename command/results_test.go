@@ -14,6 +14,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 func TestResultsAreKept(t *testing.T) {
@@ -88,6 +89,14 @@ func TestKilledWithOpenCommands(t *testing.T) {
 	value, err := b.kv.Get(context.Background(), "77")
 	require.NoError(t, err)
 	require.Contains(t, string(value), `"state":"sent"`)
+}
+
+// The times of a result have three decimals, whichever they are.
+func TestResultTimes(t *testing.T) {
+	at := time.Date(2026, 11, 23, 3, 32, 1, 0, time.UTC)
+	text, err := json.Marshal(command.Result{CreatedAt: session.At(at), SentAt: session.At(at.Add(500 * time.Millisecond)), AnsweredAt: session.At(at.Add(999_999))})
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"createdAt":"2026-11-23T03:32:01.000Z","sentAt":"2026-11-23T03:32:01.500Z","answeredAt":"2026-11-23T03:32:01.000Z"}`)
 }
 
 // A command of another node is seen in the shared store.

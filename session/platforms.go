@@ -46,7 +46,7 @@ var (
 type Platform struct {
 	Code      string    `json:"code"`
 	User      string    `json:"user"`
-	ChangedAt time.Time `json:"changedAt"` // when it was created or replaced, UTC
+	ChangedAt Timestamp `json:"changedAt"` // when it was created or replaced
 }
 
 // Platforms knows the enterprise platforms that may log in (0x05). They are few and all in memory;
@@ -81,7 +81,7 @@ type platform struct {
 	User      string    `json:"user"`
 	Salt      []byte    `json:"salt"`
 	Hash      []byte    `json:"hash"`
-	ChangedAt time.Time `json:"changedAt"`
+	ChangedAt Timestamp `json:"changedAt"`
 }
 
 // OpenPlatforms loads the platforms of the bucket and follows its changes until Close. ctx limits
@@ -115,9 +115,9 @@ func (p *Platforms) Close() { p.stop() }
 // ErrPlatformExists unless replace is set, and those of the store, after which the platform may or
 // may not be there.
 func (p *Platforms) Create(ctx context.Context, code, user, password string, replace bool) error {
-	id, err := codec.ParseVIN(code)
+	id, err := platformCode(code)
 	if err != nil {
-		return fmt.Errorf("%w: code: %w", ErrPlatformInvalid, err)
+		return err
 	}
 	wireUser, err := credential("user name", user, platformUserSize)
 	if err != nil {
@@ -130,13 +130,13 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 	if len(wirePassword) == 0 {
 		return fmt.Errorf("%w: the password is empty", ErrPlatformInvalid)
 	}
-	e := &platform{Code: id.String(), User: user, Salt: make([]byte, platformSaltSize), ChangedAt: time.Now().UTC()}
+	e := &platform{Code: id.String(), User: user, Salt: make([]byte, platformSaltSize), ChangedAt: At(time.Now())}
 	known, last := p.last(id)
 	if known && !replace {
 		return fmt.Errorf("%w: %q", ErrPlatformExists, e.Code)
 	}
 	if !e.ChangedAt.After(last) { // later than what it replaces, whatever the clocks of the nodes say
-		e.ChangedAt = last.Add(time.Nanosecond)
+		e.ChangedAt = At(last.Add(time.Millisecond))
 	}
 	if _, err := rand.Read(e.Salt); err != nil {
 		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
@@ -176,7 +176,7 @@ func (p *Platforms) last(id codec.VIN) (known bool, changed time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e := (*p.all.Load())[id]; e != nil {
-		return true, e.ChangedAt
+		return true, e.ChangedAt.Time
 	}
 	return false, p.tombs[id].changed
 }
@@ -246,7 +246,7 @@ func (p *Platforms) set(id codec.VIN, e *platform) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := *p.all.Load()
-	if have := old[id]; have != nil && have.ChangedAt.After(e.ChangedAt) {
+	if have := old[id]; have != nil && have.ChangedAt.After(e.ChangedAt.Time) {
 		return
 	}
 	if t, ok := p.tombs[id]; ok && !e.ChangedAt.After(t.changed) {
@@ -290,6 +290,18 @@ func (p *Platforms) echoed(id codec.VIN) bool {
 		delete(p.tombs, id)
 	}
 	return ok
+}
+
+// platformCode reads the unique code of a platform, which stands where a vehicle's frames have the VIN.
+func platformCode(code string) (codec.VIN, error) {
+	if len(code) == 0 || len(code) > codec.VINSize {
+		return codec.VIN{}, fmt.Errorf("%w: the code %q has %d bytes, 1 to %d are wanted", ErrPlatformInvalid, code, len(code), codec.VINSize)
+	}
+	id := codec.MakeVIN([]byte(code))
+	if id.IsZero() {
+		return codec.VIN{}, fmt.Errorf("%w: the code %q is only padding", ErrPlatformInvalid, code)
+	}
+	return id, nil
 }
 
 // credential writes a user name or password as it stands on the wire. The error is

@@ -84,8 +84,9 @@ func TestPlatformsCreateRefuses(t *testing.T) {
 	p := openPlatforms(t, kv)
 	defer p.Close()
 	for _, c := range []struct{ name, code, user, password, says string }{
-		{"no code", "", "u", "p", "code"},
-		{"code too long", "123456789012345678", "u", "p", "18 bytes"},
+		{"no code", "", "u", "p", `the code "" has 0 bytes, 1 to 17 are wanted`},
+		{"code too long", "123456789012345678", "u", "p", `the code "123456789012345678" has 18 bytes, 1 to 17 are wanted`},
+		{"code of padding", "  ", "u", "p", `the code "  " is only padding`},
 		{"user too long", "A", "thirteen byte", "p", "user name has 13 bytes"},
 		{"user too long in GB 18030", "A", "威海广泰空港站", "p", "user name has 14 bytes"},
 		{"password too long", "A", "u", "SECRET89012345678901x", "password has 21 bytes"},
@@ -96,6 +97,7 @@ func TestPlatformsCreateRefuses(t *testing.T) {
 		require.ErrorIs(t, err, ErrPlatformInvalid, c.name)
 		require.ErrorContains(t, err, c.says, c.name)
 		require.NotContains(t, err.Error(), "SECRET", c.name)
+		require.NotContains(t, err.Error(), "VIN", c.name)
 	}
 	require.Empty(t, kv.Keys())
 }
@@ -104,11 +106,14 @@ func TestPlatformsCreateListDelete(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kv, ctx := memkv.New(), t.Context()
 		p := openPlatforms(t, kv)
-		begun := time.Now().UTC()
+		begun := At(time.Now())
 		require.NoError(t, p.Create(ctx, "B.1", "u", "first", false))
 		require.NoError(t, p.Create(ctx, "A", "v", "other", false))
 		require.Equal(t, []string{"A", "B=2E1"}, kv.Keys(), "in the store when Create returns")
 		require.Equal(t, []Platform{{"A", "v", begun}, {"B.1", "u", begun}}, p.List())
+		stored, err := kv.Get(ctx, "A")
+		require.NoError(t, err)
+		require.Contains(t, string(stored), `"changedAt":"2000-01-01T00:00:00.000Z"`)
 
 		require.ErrorIs(t, p.Create(ctx, "B.1", "u", "second", false), ErrPlatformExists)
 		require.NoError(t, p.Verify([]byte("B.1"), []byte("u"), []byte("first")))

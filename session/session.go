@@ -95,8 +95,8 @@ type Info struct {
 	Edition    codec.Edition  `json:"edition"`
 	ICCID      string         `json:"iccid,omitempty"`
 	Remote     netip.AddrPort `json:"remote"`
-	LoginAt    time.Time      `json:"loginAt"`    // UTC, to the millisecond
-	LastSeenAt time.Time      `json:"lastSeenAt"` // UTC, to the millisecond
+	LoginAt    Timestamp      `json:"loginAt"`
+	LastSeenAt Timestamp      `json:"lastSeenAt"`
 	Frames     uint64         `json:"frames"`
 }
 
@@ -105,7 +105,7 @@ func (s *Session) Info() Info {
 	info := Info{
 		Session: s.IDString(), VIN: s.VIN.String(), ProductKey: s.ProductKey, Platform: s.Platform,
 		Edition: s.Edition, ICCID: s.ICCID.String(), Frames: s.Frames(),
-		LoginAt: s.LoginAt.UTC().Truncate(time.Millisecond), LastSeenAt: s.LastSeen().UTC().Truncate(time.Millisecond),
+		LoginAt: At(s.LoginAt), LastSeenAt: At(s.LastSeen()),
 	}
 	if s.Link != nil {
 		info.Remote = s.Link.Remote()

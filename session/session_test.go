@@ -45,6 +45,11 @@ func TestSessionInfo(t *testing.T) {
 	require.JSONEq(t, `{"session":"000000000000002a","vin":"LTEST000000000001","productKey":"gbt32960","platform":"P1",
 		"edition":2016,"iccid":"89860000000000000001","remote":"192.0.2.1:40000",
 		"loginAt":"2026-01-02T03:04:05.678Z","lastSeenAt":"2026-01-02T03:05:05.678Z","frames":1}`, string(text))
+
+	s.Seen(s.LoginAt.Truncate(time.Second))
+	text, err = json.Marshal(s.Info())
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"lastSeenAt":"2026-01-02T03:04:05.000Z"`, "always three decimals")
 }
 
 func TestICCID(t *testing.T) {

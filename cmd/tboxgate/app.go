@@ -212,12 +212,12 @@ func (p *program) configFile(c *cli.Context) string {
 	return name
 }
 
-// config reads the configuration that the command's flags, the environment and the file make.
-func (p *program) config(c *cli.Context) (*Config, error) {
+// config reads the configuration that the command's flags, but those named, the environment and the file make.
+func (p *program) config(c *cli.Context, but ...string) (*Config, error) {
 	src := configSource{file: p.configFile(c), env: p.env, flags: map[string][]string{}}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
-		if !c.IsSet(name) {
+		if !c.IsSet(name) || slices.Contains(but, name) {
 			continue
 		}
 		switch f.(type) {

@@ -39,7 +39,10 @@ func TestMistakes(t *testing.T) {
 			"bad.yaml:2: unknown key \"listenrs\" (did you mean \"listeners\"?)\n--log-level: \"loud\" is not allowed; one of debug, info, warn, error\n"},
 		{"config print --config bad.yaml", 1, "tboxgate: bad.yaml:2: unknown key \"listenrs\" (did you mean \"listeners\"?)\n"},
 		{"decode frames.bin --pretty", 2, "tboxgate decode: flags go before the arguments: --pretty\nSee: tboxgate decode --help\n"},
-		{"decode none.bin", 1, "tboxgate: open none.bin: no such file or directory\n"},
+		{"decode none.bin", 1, "tboxgate: decode: \"none.bin\" is neither a file (no such file or directory) nor a frame in hex (not hex: 'n')\n"},
+		{"decode 0x232307fe4c54455354343433373233303434363035010000a4", 1,
+			"tboxgate: decode: \"0x232307fe4c5445535434343337323330343436\"… is neither a file (no such file or directory) nor a frame in hex (not hex: 'x')\n"},
+		{"decode abcd", 1, "tboxgate: decode: \"abcd\" is neither a file (no such file or directory) nor a frame in hex (it begins with 2323 or 2424)\n"},
 		{"encode none.json", 1, "tboxgate: open none.json: no such file or directory\n"},
 		{"completion", 2, "tboxgate completion: an argument is missing: bash|zsh\nSee: tboxgate completion --help\n"},
 		{"completion fish", 2, "tboxgate completion: no completion for \"fish\"; bash or zsh\nSee: tboxgate completion --help\n"},
@@ -52,7 +55,7 @@ func TestMistakes(t *testing.T) {
 		{"platforms create --code C", 2, "tboxgate platforms create: --code and --user are needed\nSee: tboxgate platforms create --help\n"},
 		{"platforms create --code C --user U", 2,
 			"tboxgate platforms create: a password is needed: --password, TBOXGATE_PLATFORM_PASSWORD or standard input\nSee: tboxgate platforms create --help\n"},
-		{"send query --params 1", 2, "tboxgate send query: --vin: codec: bad VIN: \"\" has 0 bytes, want 1 to 17\nSee: tboxgate send query --help\n"},
+		{"send query --params 1", 2, "tboxgate send query: --vin is needed\nSee: tboxgate send query --help\n"},
 		{"send query --vin V", 2, "tboxgate send query: the data unit is needed once: by its own flags or by --hex\nSee: tboxgate send query --help\n"},
 		{"send query --vin V --params 1 --hex 00", 2, "tboxgate send query: the data unit is needed once: by its own flags or by --hex\nSee: tboxgate send query --help\n"},
 		{"send query --vin V --params 1,reportPeriode", 2,
@@ -63,6 +66,8 @@ func TestMistakes(t *testing.T) {
 		{"send query --vin V --params 1", 1, "tboxgate: no gateway is running on data directory ./tboxgate-data: start tboxgate serve there, or choose another with --data-dir\n"},
 		{"send query --vin V --params 1 --api http://127.0.0.1:1", 2,
 			"tboxgate send query: --api needs --access-key: an access key is written ID:SECRET\nSee: tboxgate send query --help\n"},
+		{"simulate --platform 123456789012345678", 2,
+			"tboxgate simulate: vehicle: the platform's code \"123456789012345678\" has 18 bytes, 1 to 17 are wanted\nSee: tboxgate simulate --help\n"},
 		{"simulate --vehicles 0", 2, "tboxgate simulate: --vehicles is 1 or more\nSee: tboxgate simulate --help\n"},
 		{"simulate --vin LTEST99 --vehicles 2", 2, "tboxgate simulate: --vin LTEST99: the number at its end has no room for 2 vehicles\nSee: tboxgate simulate --help\n"},
 		{"simulate --style rude", 2, "tboxgate simulate: --style: vehicle: unknown answer style \"rude\" (want time, echo or flagFE)\nSee: tboxgate simulate --help\n"},
@@ -200,11 +205,4 @@ func TestDecodeDamage(t *testing.T) {
 	code, stdout, stderr = tboxgate(t, "", "decode")
 	require.Zero(t, code, stderr)
 	require.Empty(t, stdout)
-}
-
-func TestEncodeErrors(t *testing.T) {
-	code, stdout, stderr := tboxgate(t, `{"v":1}`+"\n"+`{"v":1,"edition":2016,"command":"heartbeat","flag":"command","vin":"LTEST000000000001","encryption":"none"}`+"\n{", "encode")
-	require.Equal(t, 1, code)
-	require.Equal(t, "232307fe4c54455354303030303030303030303031010000a3\n", stdout)
-	require.Regexp(t, `^tboxgate: encode: standard input: object 1: codec: json: .+\ntboxgate: encode: standard input: object 3, offset \d+: unexpected EOF\n$`, stderr)
 }

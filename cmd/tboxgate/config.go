@@ -65,7 +65,8 @@ type TLS struct {
 
 // API is the address of the HTTP API. Every call is signed with an access key.
 type API struct {
-	Address string `key:"address" flag:"api-listen" default:"127.0.0.1:8960" doc:"Where it listens, HOST:PORT."`
+	Address             string `key:"address" flag:"api-listen" default:"127.0.0.1:8960" doc:"Where it listens, HOST:PORT."`
+	BusinessErrorStatus string `key:"businessErrorStatus" default:"200" oneof:"200|400" doc:"HTTP status of business errors: 200 as the cloud answers, or 400 as its page says."`
 }
 
 // Admin is the address of metrics and health.
@@ -212,6 +213,9 @@ func (k *AccessKey) UnmarshalText(text []byte) error {
 	if !found || id == "" || secret == "" {
 		return errors.New("an access key is written ID:SECRET")
 	}
+	if secret == masked {
+		return errMasked
+	}
 	k.ID, k.Secret = id, secret
 	return nil
 }
@@ -221,6 +225,9 @@ func (k AccessKey) MarshalText() ([]byte, error) { return []byte(k.ID + ":" + ma
 
 // masked stands for a secret wherever the configuration is shown.
 const masked = "******"
+
+// errMasked refuses a configuration that was printed and in which the secrets have not been put in again.
+var errMasked = errors.New(masked + " stands for a secret that config print does not show; put the secret in")
 
 var (
 	_ encoding.TextUnmarshaler = (*Size)(nil)

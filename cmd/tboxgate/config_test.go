@@ -40,7 +40,7 @@ func TestConfigDefaults(t *testing.T) {
 			Address: "0.0.0.0:8999", Profile: "auto", AckForm: "time", AckRealtime: "always", RefuseLogin: "answer",
 			OnStructureError: "accept", LoginTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute, HandshakeTimeout: 10 * time.Second,
 		}},
-		API:      API{Address: "127.0.0.1:8960"},
+		API:      API{Address: "127.0.0.1:8960", BusinessErrorStatus: "200"},
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
 		Sinks:    []Sink{{Type: "nats", Payload: "json"}},
@@ -235,6 +235,14 @@ func TestConfigPrint(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, printConfig(&out, c))
 	require.NotContains(t, out.String(), "geheim")
+	require.Regexp(t, `^# Secrets are not printed: put them in where \*{6} stands before you use this file\.\n`, out.String())
+
+	_, err = load(t, out.String(), nil, nil) // as it is: the two secrets are missing, and nothing else is said
+	require.Error(t, err)
+	for line := range strings.Lines(err.Error() + "\n") {
+		require.Regexp(t, `^tboxgate\.yaml:\d+: (admin\.token|nats\.password): \*{6} stands for a secret that config print does not show; put the secret in\n$`, line)
+	}
+	require.Equal(t, 2, strings.Count(err.Error(), "put the secret in"))
 
 	again, err := load(t, strings.ReplaceAll(out.String(), `'******'`, "0123456789abcdef"), nil, nil)
 	require.NoError(t, err, out.String())
@@ -246,4 +254,15 @@ func TestConfigPrint(t *testing.T) {
 	require.NoError(t, printConfig(&out, c))
 	require.NotContains(t, out.String(), "geheim")
 	require.Contains(t, out.String(), "- id:******\n")
+	_, err = load(t, "accessKeys: [\"id:******\"]\n", nil, nil)
+	require.EqualError(t, err, "tboxgate.yaml:1: accessKeys[0]: ****** stands for a secret that config print does not show; put the secret in")
+
+	c, err = load(t, "node: n\n", nil, nil)
+	require.NoError(t, err)
+	out.Reset()
+	require.NoError(t, printConfig(&out, c))
+	require.NotContains(t, out.String(), "#", "no secret, no warning")
+	again, err = load(t, out.String(), nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, c, again)
 }

@@ -224,6 +224,10 @@ func (l *configLoader) setText(v reflect.Value, s setting, text, origin, path st
 				bad("%q is not allowed; one of %s", text, strings.ReplaceAll(allowed, "|", ", "))
 				return
 			}
+			if text == masked && s.Tag.Get("secret") != "" {
+				bad("%v", errMasked)
+				return
+			}
 			*p = text
 		case *bool:
 			b, err := strconv.ParseBool(text)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"encoding"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -10,14 +12,22 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// printConfig writes the configuration as a YAML file that reads back to the same one, secrets masked.
+// printConfig writes the configuration as a YAML file that reads back to the same one. Secrets are masked, and the file
+// says so.
 func printConfig(w io.Writer, c *Config) error {
-	e := yaml.NewEncoder(w)
+	var text bytes.Buffer
+	e := yaml.NewEncoder(&text)
 	e.SetIndent(2)
-	if err := e.Encode(configNode(reflect.ValueOf(c).Elem())); err != nil {
+	if err := errors.Join(e.Encode(configNode(reflect.ValueOf(c).Elem())), e.Close()); err != nil {
 		return err
 	}
-	return e.Close()
+	if bytes.Contains(text.Bytes(), []byte(masked)) {
+		if _, err := fmt.Fprintf(w, "# Secrets are not printed: put them in where %s stands before you use this file.\n", masked); err != nil {
+			return err
+		}
+	}
+	_, err := w.Write(text.Bytes())
+	return err
 }
 
 func configNode(v reflect.Value) *yaml.Node {

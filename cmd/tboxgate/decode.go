@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -73,20 +75,37 @@ func (p *program) decodeArgument(d *decoder, a string) error {
 		return d.stream(p.stdin)
 	}
 	f, err := os.Open(a)
-	if err != nil {
-		if looksLikeHex(a) {
-			return d.hex(strings.NewReader(a))
-		}
+	if err == nil {
+		defer func() { _ = f.Close() }()
+		return d.stream(f)
+	}
+	var path *fs.PathError
+	switch {
+	case looksLikeHex(a):
+		return d.hex(strings.NewReader(a))
+	case errors.Is(err, fs.ErrPermission) || !errors.As(err, &path):
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	return d.stream(f)
+	_, notHex := unhex([]byte(a))
+	if notHex == nil {
+		notHex = errors.New("it begins with 2323 or 2424")
+	}
+	return fmt.Errorf("decode: %s is neither a file (%w) nor a frame in hex (%w)", excerpt(a), path.Err, notHex)
 }
 
 // looksLikeHex tells a frame typed as an argument from the name of a file that is not there.
 func looksLikeHex(s string) bool {
 	return strings.HasPrefix(s, "2323") || strings.HasPrefix(s, "2424") || len(s) >= 2*codec.MinFrameSize &&
 		strings.Trim(s, "0123456789abcdefABCDEF \t\r\n") == ""
+}
+
+// excerpt quotes s for a message, its beginning when it is long.
+func excerpt(s string) string {
+	const most = 40
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "…"
+	}
+	return strconv.Quote(s)
 }
 
 // decoder prints what it reads. An error of its methods ends the command; a bad frame does not.

@@ -3,9 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -19,8 +17,9 @@ func (p *program) encodeCommand() *cli.Command {
 		Name:      "encode",
 		Usage:     "make frames of JSON objects, one hex line each",
 		ArgsUsage: "[FILE|-]...",
-		Description: "The inverse of decode. Objects come from files, or from standard input (- or no argument), usually one a\n" +
-			"line. What cannot be encoded is reported on standard error, and the exit status is 1 at the end.",
+		Description: "The inverse of decode. Objects come from files, or from standard input (- or no argument): one a line, or\n" +
+			"over several lines as decode --pretty prints them. What cannot be encoded is reported on standard error with the\n" +
+			"line it begins on, the others are encoded, and the exit status is 1 at the end.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "binary", Usage: "write the frames' bytes instead of hex", DisableDefaultText: true},
 		},
@@ -72,29 +71,22 @@ type encoder struct {
 }
 
 func (e *encoder) objects(name string, src io.Reader) error {
-	d := json.NewDecoder(src)
-	for number := 1; ; number++ {
-		var object json.RawMessage
-		switch err := d.Decode(&object); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			// After broken JSON there is no telling where the next object begins.
-			return fmt.Errorf("encode: %s: object %d, offset %d: %w", name, number, d.InputOffset(), err)
+	return eachObject(src, func(line int, object []byte, err error) error {
+		var frame []byte
+		if err == nil {
+			frame, err = codec.EncodeJSON(e.frame[:0], object)
 		}
-		frame, err := codec.EncodeJSON(e.frame[:0], object)
 		if err != nil {
-			say(e.errors, "tboxgate: encode: %s: object %d: %v\n", name, number, err)
+			say(e.errors, "tboxgate: encode: %s:%d: %v\n", name, line, err)
 			e.bad = true
-			continue
+			return nil
 		}
 		e.frame = frame
 		if !e.binary {
 			e.line = append(hex.AppendEncode(e.line[:0], frame), '\n')
 			frame = e.line
 		}
-		if _, err := e.out.Write(frame); err != nil {
-			return err
-		}
-	}
+		_, err = e.out.Write(frame)
+		return err
+	})
 }

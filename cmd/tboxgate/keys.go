@@ -52,7 +52,7 @@ func (p *program) keysCommand() *cli.Command {
 					}
 					out := printer[admin.Key]{w: p.stdout, json: c.Bool(jsonFlag), columns: []column[admin.Key]{
 						{"ACCESS KEY", 24, func(k admin.Key) string { return k.ID }},
-						{"CREATED", 20, func(k admin.Key) string { return shortTime(k.CreatedAt) }},
+						{"CREATED", 20, func(k admin.Key) string { return shortTime(k.CreatedAt.Time) }},
 						{"", 0, keyNote},
 					}}
 					for _, k := range keys {

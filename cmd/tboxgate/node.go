@@ -158,9 +158,18 @@ func (n *node) gate() *session.Gate {
 func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
 		Devices: n.state.registry, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
-		Products: func(key string) bool { return key == n.cfg.Products[0].Key },
-		Observe:  func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
+		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted),
+		Products:            func(key string) bool { return key == n.cfg.Products[0].Key },
+		Observe:             func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
 	}
+}
+
+// businessErrorStatus is the setting; our own command line, on the socket, reads the default form.
+func businessErrorStatus(c API, trusted bool) int {
+	if c.BusinessErrorStatus == "400" && !trusted {
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
 }
 
 // adminAPI is what operators reach.
@@ -178,7 +187,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 // status is also what stands in run.json.
 func (n *node) status() admin.Status {
 	s := admin.Status{
-		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: n.started.UTC().Truncate(time.Millisecond),
+		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: session.At(n.started),
 		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Dev: n.cfg.Dev,
 		Addresses: admin.Addresses{API: n.doors.api.address(), Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
 		Sessions:  n.table.Len(), Devices: n.state.registry.Len(),
@@ -222,7 +231,7 @@ func (n *node) barred(vin codec.VIN) {
 // commandDone counts commands that are over.
 func (n *node) commandDone(r command.Result) {
 	if r.State.Final() {
-		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt))
+		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt.Time))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -19,9 +21,10 @@ import (
 
 // Flags of the commands that work on a gateway.
 const (
-	addrFlag  = "addr"
-	tokenFlag = "token"
-	jsonFlag  = "json"
+	addrFlag    = "addr"
+	tokenFlag   = "token"
+	jsonFlag    = "json"
+	productName = "product-key"
 )
 
 // operatorFlags say which gateway is meant: that of a data directory, or a remote one.
@@ -39,7 +42,7 @@ func outputFlag() cli.Flag {
 }
 
 func productFlag() cli.Flag {
-	return &cli.StringFlag{Name: "product-key", Usage: "product key [$TBOXGATE_PRODUCT_KEY]", DefaultText: "the gateway's first"}
+	return &cli.StringFlag{Name: productName, Usage: "product key [$TBOXGATE_PRODUCT_KEY]", DefaultText: "the gateway's first"}
 }
 
 // need says what a command can do without a running gateway.
@@ -54,8 +57,24 @@ const (
 // operator is a connection to a gateway or, without one, to its data directory.
 type operator struct {
 	*admin.Client
-	productKey string // of --product-key, the running gateway or the configuration
+	productKey string   // of --product-key, else the first of products
+	products   []string // those of the running gateway, else of the configuration
+	where      string   // which of the two, for messages
 	close      func() error
+}
+
+// knownProduct refuses a product that is none of the gateway's: no vehicle of it could log in. With registered set one
+// that vehicles are registered in is known as well: a product that is configured no more, whose vehicles are to go.
+func (o *operator) knownProduct(ctx context.Context, key string, registered bool) error {
+	if slices.Contains(o.products, key) {
+		return nil
+	}
+	if registered {
+		for _, err := range o.Vehicles(ctx, key) {
+			return err // of the first vehicle: there is one, or there is no telling
+		}
+	}
+	return fmt.Errorf("unknown product %q; %s: %s", key, o.where, strings.Join(o.products, ", "))
 }
 
 // operate connects, calls fn and closes.
@@ -74,16 +93,16 @@ func (p *program) connect(c *cli.Context, n need) (*operator, error) {
 		if token == "" {
 			return nil, usagef(c, "--addr needs --token")
 		}
-		return p.reach(c, admin.NewRemoteClient(addr, token), "")
+		return p.reach(c, admin.NewRemoteClient(addr, token))
 	}
-	cfg, err := p.config(c)
+	cfg, err := p.config(c, productName) // which would be the configuration's only product then
 	if err != nil {
 		return nil, firstOf(err)
 	}
 	if cfg.DataDir == "" {
 		return nil, usagef(c, "--data-dir is needed: serve --dev works on a temporary directory, which it prints")
 	}
-	o, err := p.reach(c, admin.NewClient(cfg.DataDir), cfg.Products[0].Key)
+	o, err := p.reach(c, admin.NewClient(cfg.DataDir))
 	switch {
 	case !errors.Is(err, admin.ErrNoGateway):
 		return o, err
@@ -94,20 +113,16 @@ func (p *program) connect(c *cli.Context, n need) (*operator, error) {
 }
 
 // reach asks a running gateway for its product.
-func (p *program) reach(c *cli.Context, client *admin.Client, productKey string) (*operator, error) {
+func (p *program) reach(c *cli.Context, client *admin.Client) (*operator, error) {
 	status, err := client.Status(c.Context)
 	if err != nil {
 		client.Close()
 		return nil, err
 	}
-	o := &operator{Client: client, productKey: status.ProductKey, close: func() error { client.Close(); return nil }}
-	if key := p.setting(c, "product-key"); key != "" {
-		o.productKey = key
-	}
-	if o.productKey == "" {
-		o.productKey = productKey
-	}
-	return o, nil
+	return &operator{
+		Client: client, productKey: cmp.Or(p.setting(c, productName), status.ProductKey), products: []string{status.ProductKey},
+		where: "the gateway's products are", close: func() error { client.Close(); return nil },
+	}, nil
 }
 
 // openDirectory does without a gateway, under the directory's lock.
@@ -130,10 +145,11 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 		return nil, errors.Join(err, closeAll())
 	}
 	api := admin.API{Vehicles: s.registry, Platforms: s.platforms, Keys: keyBackend{s.keys}}
-	o := &operator{Client: admin.NewLocalClient(api.Handler()), productKey: cfg.Products[0].Key, close: closeAll}
-	if key := p.setting(c, "product-key"); key != "" {
-		o.productKey = key
+	o := &operator{Client: admin.NewLocalClient(api.Handler()), where: "the configuration's products are", close: closeAll}
+	for _, product := range cfg.Products {
+		o.products = append(o.products, product.Key)
 	}
+	o.productKey = cmp.Or(p.setting(c, productName), o.products[0])
 	return o, nil
 }
 

@@ -65,7 +65,7 @@ func (p *program) platformsCommand() *cli.Command {
 					out := printer[session.Platform]{w: p.stdout, json: c.Bool(jsonFlag), columns: []column[session.Platform]{
 						{"CODE", 17, func(f session.Platform) string { return f.Code }},
 						{"USER", 12, func(f session.Platform) string { return f.User }},
-						{"CHANGED", 20, func(f session.Platform) string { return shortTime(f.ChangedAt) }},
+						{"CHANGED", 20, func(f session.Platform) string { return shortTime(f.ChangedAt.Time) }},
 					}}
 					for _, f := range list {
 						if err := out.print(f); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,8 +13,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/client"
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // sendCommand calls AsyncRRpc for people: it builds the data unit, sends it and waits for the vehicle's answer.
@@ -74,10 +77,13 @@ func sendFlags(own ...cli.Flag) []cli.Flag {
 
 // sendAction sends one kind of command. keysOf makes the data unit's JSON keys of the command's own flags; nil when
 // none was given.
-func (p *program) sendAction(command codec.Command, keysOf func(*cli.Context) (map[string]any, error)) cli.ActionFunc {
+func (p *program) sendAction(kind codec.Command, keysOf func(*cli.Context) (map[string]any, error)) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if _, err := arguments(c, 0, 0); err != nil {
 			return err
+		}
+		if c.String("vin") == "" {
+			return usagef(c, "--vin is needed")
 		}
 		vin, err := vinArgument(c, c.String("vin"))
 		if err != nil {
@@ -93,11 +99,11 @@ func (p *program) sendAction(command codec.Command, keysOf func(*cli.Context) (m
 		ctx, stop := untilSignal(c.Context, p.stderr)
 		defer stop()
 		return p.caller(ctx, c, vin, func(s *sender) error {
-			unit, err := s.unit(c, command, keys)
+			unit, err := s.unit(c, kind, keys)
 			if err != nil {
 				return err
 			}
-			return s.send(ctx, c, p, client.Command{ProductKey: s.productKey, DeviceName: vin.String(), Command: command, Unit: unit})
+			return s.send(ctx, c, p, client.Command{ProductKey: s.productKey, DeviceName: vin.String(), Command: kind, Unit: unit})
 		})
 	}
 }
@@ -149,7 +155,7 @@ func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn 
 
 // unit builds the data unit of the command's JSON keys with the codec, so that names and physical values are those of
 // a frame's JSON.
-func (s *sender) unit(c *cli.Context, command codec.Command, keys map[string]any) ([]byte, error) {
+func (s *sender) unit(c *cli.Context, kind codec.Command, keys map[string]any) ([]byte, error) {
 	if text := c.String("hex"); text != "" {
 		unit, err := unhex([]byte(text))
 		if err != nil {
@@ -160,7 +166,7 @@ func (s *sender) unit(c *cli.Context, command codec.Command, keys map[string]any
 	if s.edition == 0 {
 		s.edition = codec.Edition2016
 	}
-	keys["v"], keys["edition"], keys["command"], keys["flag"] = 1, s.edition, command.Name(s.edition), "command"
+	keys["v"], keys["edition"], keys["command"], keys["flag"] = 1, s.edition, kind.Name(s.edition), "command"
 	keys["vin"], keys["encryption"] = "X", "none"
 	keys["time"] = time.Now().In(codec.Beijing).Format(time.RFC3339)
 	object, err := json.Marshal(keys)
@@ -184,14 +190,14 @@ func (s *sender) unit(c *cli.Context, command codec.Command, keys map[string]any
 
 // answer is what send prints.
 type answer struct {
-	MessageID  int64           `json:"messageId"`
-	VIN        string          `json:"vin"`
-	State      string          `json:"state"`
-	Flag       string          `json:"flag,omitempty"`
-	Reason     string          `json:"reason,omitempty"`
-	SentAt     time.Time       `json:"sentAt,omitzero"`
-	AnsweredAt time.Time       `json:"answeredAt,omitzero"`
-	Answer     json.RawMessage `json:"answer,omitempty"` // the frame
+	MessageID  int64             `json:"messageId"`
+	VIN        string            `json:"vin"`
+	State      string            `json:"state,omitempty"` // absent when the wait ended before the gateway told it
+	Flag       string            `json:"flag,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+	SentAt     session.Timestamp `json:"sentAt,omitzero"`
+	AnsweredAt session.Timestamp `json:"answeredAt,omitzero"`
+	Answer     json.RawMessage   `json:"answer,omitempty"` // the frame
 }
 
 func (s *sender) send(ctx context.Context, c *cli.Context, p *program, cmd client.Command) error {
@@ -204,26 +210,49 @@ func (s *sender) send(ctx context.Context, c *cli.Context, p *program, cmd clien
 	}
 	if d := c.Duration("timeout"); d > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
+		ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s", shortDuration(d)))
 		defer cancel()
 	}
 	r, err := s.Wait(ctx, cmd.ProductKey, id)
-	if err != nil && r.State == "" {
+	if err != nil && ctx.Err() == nil {
 		return err
 	}
 	if printErr := printJSON(p.stdout, answer{
-		MessageID: id, VIN: cmd.DeviceName, State: r.State, Flag: r.Flag, Reason: r.Reason, SentAt: r.SentTime,
-		AnsweredAt: r.AnsweredTime, Answer: r.Body,
+		MessageID: id, VIN: cmd.DeviceName, State: r.State, Flag: r.Flag, Reason: r.Reason, SentAt: session.At(r.SentTime),
+		AnsweredAt: session.At(r.AnsweredTime), Answer: r.Body,
 	}); printErr != nil {
 		return printErr
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("command %d to %s: %w; it goes on, and GetAsyncRRpcResult tells what becomes of it", id, cmd.DeviceName, context.Cause(ctx))
 	}
-	if r.State != "answered" {
-		return errReported
+	if ending := endingOf(r); ending != "" {
+		return fmt.Errorf("command %d to %s: %s: %s", id, cmd.DeviceName, r.State, ending)
 	}
 	return nil
+}
+
+// endingOf tells how a command ended that was not answered with success, "" for one that was.
+func endingOf(r client.Result) string {
+	var text string
+	switch command.State(r.State) {
+	case command.StateAnswered:
+		return ""
+	case command.StateRejected:
+		return "the vehicle answered with the flag " + r.Flag
+	case command.StateTimedOut:
+		text = "the vehicle did not answer"
+	case command.StateDisconnected:
+		text = "the vehicle's session ended before an answer came"
+	case command.StateSuperseded:
+		text = "the vehicle logged in over another connection before an answer came"
+	default:
+		text = "a state that this program does not know"
+	}
+	if r.Reason != "" {
+		text += " (" + r.Reason + ")"
+	}
+	return text
 }
 
 // paramIDs reads ids and names of parameters; nil when there are none.

@@ -116,10 +116,16 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 
 // commandName is how this program is called again: `go run` leaves nothing behind that could be.
 func commandName() string {
-	if path, err := os.Executable(); err == nil && strings.Contains(path, string(filepath.Separator)+"go-build") {
+	if path, err := os.Executable(); err == nil && fromGoRun(path) {
 		return "go run ./cmd/tboxgate"
 	}
 	return "tboxgate"
+}
+
+// fromGoRun says that the go command built the program to run it: in its temporary directory, or from the second time on
+// in its cache. So it does with the test binary, which is called what tests want.
+func fromGoRun(path string) bool {
+	return strings.Contains(path, string(filepath.Separator)+"go-build") && !strings.HasSuffix(path, ".test")
 }
 
 // exampleVIN belongs to nobody.

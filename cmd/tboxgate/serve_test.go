@@ -306,12 +306,28 @@ func TestServeClosed(t *testing.T) {
 	require.Equal(t, "tboxgate: session: the vehicle is not registered: \"LTEST000000000002\" in product \"gbt32960\"\n", stderr)
 	require.NotContains(t, ok(t, "vehicles", "list", "--data-dir", dir), "LTEST")
 
+	// A product that there is not: no vehicle of it could log in.
+	for _, args := range [][]string{{"import", "-"}, {"delete", "LTEST000000000001"}, {"list"}} {
+		for _, where := range [][]string{{"--data-dir", dir}, remote} {
+			args := append(append([]string{"vehicles", args[0], "--product-key", "nope"}, where...), args[1:]...)
+			code, stdout, stderr = tboxgate(t, "LTEST000000000007\n", args...)
+			require.Equal(t, 1, code, args)
+			require.Empty(t, stdout, args)
+			require.Equal(t, "tboxgate: unknown product \"nope\"; the gateway's products are: gbt32960\n", stderr, args)
+		}
+	}
+
 	// A platform: password from standard input, never shown.
 	code, stdout, stderr = tboxgate(t, "geheim\n", "platforms", "create", "--data-dir", dir, "--code", "PLATFORM1", "--user", "u1")
 	require.Zero(t, code, stderr)
 	require.Equal(t, "platform PLATFORM1 may log in\n", stdout)
 	require.Regexp(t, `(?m)^PLATFORM1 +u1 `, ok(t, "platforms", "list", "--data-dir", dir))
-	require.NotContains(t, ok(t, "platforms", "list", "--data-dir", dir, "--json"), "geheim")
+	list := ok(t, "platforms", "list", "--data-dir", dir, "--json")
+	require.NotContains(t, list, "geheim")
+	require.Regexp(t, `"changedAt":"[^"]{19}\.\d{3}Z"`, list)
+	code, _, stderr = tboxgate(t, "", "platforms", "create", "--data-dir", dir, "--code", "123456789012345678", "--user", "u", "--password", "p")
+	require.Equal(t, 1, code)
+	require.Equal(t, "tboxgate: session: bad platform: the code \"123456789012345678\" has 18 bytes, 1 to 17 are wanted\n", stderr)
 	ok(t, "vehicles", "import", "--data-dir", dir, writeFile(t, "v.txt", "LTEST000000000005\nLTEST000000000006\n"))
 	platform := []string{"--platform", "PLATFORM1", "--platform-user", "u1", "--vehicles", "2", "--platform-password"}
 	code, stderr = simulate("LTEST000000000005", append(platform, "geheim")...)
@@ -328,7 +344,7 @@ func TestServeClosed(t *testing.T) {
 	var made admin.Key
 	require.NoError(t, json.Unmarshal([]byte(ok(t, "keys", "create", "--data-dir", dir, "--json")), &made))
 	require.NotEmpty(t, made.Secret)
-	list := ok(t, "keys", "list", "--data-dir", dir)
+	list = ok(t, "keys", "list", "--data-dir", dir)
 	require.Contains(t, list, made.ID)
 	require.Contains(t, list, "mine")
 	require.NotContains(t, list, made.Secret)
@@ -349,6 +365,19 @@ func TestServeClosed(t *testing.T) {
 	}
 	for line := range strings.Lines(g.stderr.String()) {
 		require.True(t, json.Valid([]byte(line)), "the log in a pipe is JSON: %s", line)
+	}
+}
+
+// TestGoRun: what the go command builds for one run is called by it again; the paths are those of go 1.26.
+func TestGoRun(t *testing.T) {
+	for path, want := range map[string]bool{
+		"/tmp/go-build2074894259/b001/exe/tboxgate":                                                            true,
+		"/home/u/.cache/go-build/fc/fcd99ddb3e30db14610e07e0d0948a5b9a16df6ed8fee97c2b49cfbb69b11c-d/tboxgate": true,
+		"/tmp/go-build2074894259/b001/tboxgate.test":                                                           false,
+		"/usr/local/bin/tboxgate":                                                                              false,
+		"/home/u/tboxgate/bin/tboxgate":                                                                        false,
+	} {
+		require.Equal(t, want, fromGoRun(path), path)
 	}
 }
 
@@ -469,21 +498,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		}
 		return err
 	}
-	login := func() net.Conn {
-		c, err := net.Dial("tcp", g.Addresses.Vehicles[0])
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = c.Close() })
-		unit := append(codec.AppendTime(nil, time.Now()), "\x00\x0189860000000000000001\x00\x00"...)
-		f, err := codec.AppendFrame(nil, codec.Header{Edition: codec.Edition2016, Command: codec.CommandVehicleLogin, Flag: codec.FlagCommand,
-			VIN: [codec.VINSize]byte([]byte("LTEST000000000001")), Encryption: codec.EncryptionNone}, unit)
-		require.NoError(t, err)
-		_, err = c.Write(f)
-		require.NoError(t, err)
-		_ = c.SetReadDeadline(time.Now().Add(patience))
-		_, err = io.ReadFull(c, make([]byte, 31))
-		require.NoError(t, err)
-		return c
-	}
+	login := func() net.Conn { return loginVehicle(t, g.Addresses.Vehicles[0], "LTEST000000000001") }
 	first := login()
 	var many []net.Conn
 	for range 2 * descriptors { // the kernel takes them, the gateway cannot
@@ -553,7 +568,7 @@ func TestCompletion(t *testing.T) {
 	}{
 		{[]string{"keys"}, []string{"create", "list", "delete"}},
 		{[]string{"completion"}, []string{"bash", "zsh"}},
-		{[]string{"decode", "-"}, []string{"--pretty", "--help", "-h"}},
+		{[]string{"decode", "-"}, []string{"--pretty", "--dissect", "--pcap", "--port", "--help", "-h"}},
 	} {
 		p := start(t, append(tt.args, "--generate-bash-completion")...)
 		require.Zero(t, p.exit(t), p.stderr.String())

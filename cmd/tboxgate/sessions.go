@@ -29,8 +29,8 @@ func (p *program) sessionsCommand() *cli.Command {
 						{"PRODUCT", 12, func(s session.Info) string { return s.ProductKey }},
 						{"EDITION", 7, func(s session.Info) string { return strconv.Itoa(int(s.Edition)) }},
 						{"REMOTE", 21, func(s session.Info) string { return s.Remote.String() }},
-						{"LOGIN", 20, func(s session.Info) string { return shortTime(s.LoginAt) }},
-						{"LAST SEEN", 20, func(s session.Info) string { return shortTime(s.LastSeenAt) }},
+						{"LOGIN", 20, func(s session.Info) string { return shortTime(s.LoginAt.Time) }},
+						{"LAST SEEN", 20, func(s session.Info) string { return shortTime(s.LastSeenAt.Time) }},
 						{"FRAMES", 10, func(s session.Info) string { return strconv.FormatUint(s.Frames, 10) }},
 						{"PLATFORM", 0, func(s session.Info) string { return s.Platform }},
 					}}

@@ -113,7 +113,7 @@ func (b keyBackend) Create(ctx context.Context, id, secret string) (admin.Key, e
 	if err != nil {
 		return admin.Key{}, keyError(err)
 	}
-	return admin.Key{ID: k.ID, Secret: k.Secret, CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}, nil
+	return admin.Key{ID: k.ID, Secret: k.Secret, CreatedAt: session.At(time.Now())}, nil
 }
 
 // Delete revokes a key; its errors are of the admin API's kinds.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,9 @@ func (p *program) vehiclesCommand() *cli.Command {
 			Usage:     "register the VINs of files or of standard input",
 			ArgsUsage: "[FILE|-]...",
 			Description: "A file holds one VIN a line, or CSV with a header that has a column vin (or deviceName), or CSV without a\n" +
-				"header and the VIN first. Blank lines and lines that begin with # are passed over. Registering again changes nothing.",
+				"header and the VIN first. When the first line has several columns, none called so and no digit in the first, it is\n" +
+				"taken for a header without the column, and the file is refused. Blank lines and lines that begin with # are passed\n" +
+				"over. Registering again changes nothing.",
 			Flags: operatorFlags(productFlag()),
 			Action: func(c *cli.Context) error {
 				args, err := arguments(c, 0, anyNumber)
@@ -38,6 +41,9 @@ func (p *program) vehiclesCommand() *cli.Command {
 					args = []string{"-"}
 				}
 				return p.operate(c, makeDirectory, func(ctx context.Context, o *operator) error {
+					if err := o.knownProduct(ctx, o.productKey, false); err != nil {
+						return err
+					}
 					im := &vehicleImport{p: p, o: o, show: isTerminal(p.stderr), count: map[session.RegisterStatus]int{}}
 					for _, a := range args {
 						if err := im.file(ctx, a); err != nil {
@@ -50,13 +56,19 @@ func (p *program) vehiclesCommand() *cli.Command {
 		}, {
 			Name:  "list",
 			Usage: "list the registered vehicles",
-			Flags: operatorFlags(outputFlag(), &cli.StringFlag{Name: "product-key", Usage: "only those of one product", DefaultText: "all"}),
+			Flags: operatorFlags(outputFlag(), &cli.StringFlag{Name: productName, Usage: "only those of one product", DefaultText: "all"}),
 			Action: func(c *cli.Context) error {
 				if _, err := arguments(c, 0, 0); err != nil {
 					return err
 				}
 				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-					return p.listVehicles(ctx, o, c.String("product-key"), c.Bool(jsonFlag))
+					key := c.String(productName)
+					if key != "" {
+						if err := o.knownProduct(ctx, key, true); err != nil {
+							return err
+						}
+					}
+					return p.listVehicles(ctx, o, key, c.Bool(jsonFlag))
 				})
 			},
 		}, {
@@ -71,6 +83,9 @@ func (p *program) vehiclesCommand() *cli.Command {
 					return err
 				}
 				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
+					if err := o.knownProduct(ctx, o.productKey, true); err != nil {
+						return err
+					}
 					return each(args, func(text string) error {
 						vin, err := vinArgument(c, text)
 						if err != nil {
@@ -248,13 +263,19 @@ func eachVIN(src io.Reader, fn func(line int, vin string) error) error {
 		if err != nil {
 			return err
 		}
+		if blank(record) {
+			continue
+		}
+		line, _ := r.FieldPos(0)
 		if column < 0 {
 			var header bool
-			if column, header = vinColumn(record); header {
+			if column, header, err = vinColumn(record); err != nil {
+				return fmt.Errorf("line %d: %w", line, err)
+			}
+			if header {
 				continue
 			}
 		}
-		line, _ := r.FieldPos(0)
 		if column >= len(record) {
 			return fmt.Errorf("line %d: %d columns, the VIN should be in column %d", line, len(record), column+1)
 		}
@@ -268,13 +289,22 @@ func eachVIN(src io.Reader, fn func(line int, vin string) error) error {
 	}
 }
 
-// vinColumn finds the column in the first record, and whether that is a header.
-func vinColumn(record []string) (column int, header bool) {
+// blank says that a record has nothing but separators, as spreadsheets leave behind.
+func blank(record []string) bool {
+	return !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" })
+}
+
+// vinColumn finds the column in the first record, and whether that is a header. The error is that of a header without
+// such a column: there are several, and the first is no VIN, because a VIN ends with the digits of its serial number.
+func vinColumn(record []string) (column int, header bool, err error) {
 	for i, name := range record {
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "vin", "devicename":
-			return i, true
+			return i, true, nil
 		}
 	}
-	return 0, false
+	if len(record) > 1 && !strings.ContainsAny(record[0], "0123456789") {
+		return 0, false, fmt.Errorf("the columns are %q; one called vin or deviceName is wanted, or the VIN in the first and no header", record)
+	}
+	return 0, false, nil
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // KV is the bucket of access keys (GBT32960_KEYS): access key id -> sealed secret. Several nodes may share it.
@@ -68,18 +70,18 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // KeyInfo describes an access key without its secret.
 type KeyInfo struct {
-	ID        string    `json:"id"`
-	CreatedAt time.Time `json:"createdAt,omitzero"` // UTC; zero for a static key
-	Static    bool      `json:"static,omitempty"`   // from a flag, the environment or the configuration: cannot be deleted
+	ID        string            `json:"id"`
+	CreatedAt session.Timestamp `json:"createdAt,omitzero"` // zero for a static key
+	Static    bool              `json:"static,omitempty"`   // from a flag, the environment or the configuration: cannot be deleted
 	// Unreadable: the secret was sealed with another seal key. The access key does not work; delete it and create it again.
 	Unreadable bool `json:"unreadable,omitempty"`
 }
 
 // storedKey is the JSON of a bucket entry. The secret must be readable again: an HMAC cannot be verified by a hash.
 type storedKey struct {
-	ID        string    `json:"id"`
-	Secret    []byte    `json:"secret"` // sealed
-	CreatedAt time.Time `json:"createdAt"`
+	ID        string            `json:"id"`
+	Secret    []byte            `json:"secret"` // sealed
+	CreatedAt session.Timestamp `json:"createdAt"`
 }
 
 type keyEntry struct {
@@ -195,7 +197,7 @@ func (s *KeyStore) Create(ctx context.Context, id, secret string) (Key, error) {
 	if isStatic || isStored {
 		return Key{}, &KeyError{id, ErrKeyExists}
 	}
-	stored := storedKey{ID: id, Secret: s.box.Seal([]byte(secret), sealContext(id)), CreatedAt: time.Now().UTC().Truncate(time.Millisecond)}
+	stored := storedKey{ID: id, Secret: s.box.Seal([]byte(secret), sealContext(id)), CreatedAt: session.At(time.Now())}
 	value, err := json.Marshal(stored)
 	if err != nil {
 		return Key{}, &KeyError{id, err}

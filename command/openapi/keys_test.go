@@ -65,7 +65,7 @@ func TestKeysLiveInTheBucket(t *testing.T) {
 	list := second.List()
 	require.Len(t, list, 1)
 	require.Equal(t, made.ID, list[0].ID)
-	require.WithinDuration(t, time.Now(), list[0].CreatedAt, time.Minute)
+	require.WithinDuration(t, time.Now(), list[0].CreatedAt.Time, time.Minute)
 	require.NotContains(t, fmt.Sprintf("%+v", list), made.Secret)
 }
 

@@ -520,11 +520,11 @@ func TestServerErrors(t *testing.T) {
 
 func TestGetAsyncRRpcResult(t *testing.T) {
 	a := newAPI(t)
-	sent := time.Date(2026, 11, 23, 3, 32, 1, 5e6, time.UTC)
+	sent := session.At(time.Date(2026, 11, 23, 3, 32, 1, 5e6, time.UTC))
 	a.commands.results = map[int64]command.Result{
 		4711: {
 			MessageID: 4711, ProductKey: testProduct, DeviceName: testVIN, Command: codec.CommandParamQuery, Edition: codec.Edition2016,
-			State: command.StateAnswered, Flag: "success", SentAt: sent, AnsweredAt: sent.Add(time.Second), Body: []byte(`{"v":1,"params":[{"id":2,"reportPeriod":10}]}`),
+			State: command.StateAnswered, Flag: "success", SentAt: sent, AnsweredAt: session.At(sent.Add(time.Second)), Body: []byte(`{"v":1,"params":[{"id":2,"reportPeriod":10}]}`),
 		},
 		4712: {MessageID: 4712, ProductKey: testProduct, DeviceName: testVIN, Command: codec.CommandControl, Edition: codec.Edition2016, State: command.StateDisconnected, Reason: "peerClosed", SentAt: sent},
 	}

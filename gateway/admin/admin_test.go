@@ -65,7 +65,7 @@ func (k *keys) Create(_ context.Context, id, secret string) (admin.Key, error) {
 			return admin.Key{}, fmt.Errorf("access key %s: %w", id, admin.ErrConflict)
 		}
 	}
-	key := admin.Key{ID: id, Secret: secret, CreatedAt: time.Unix(1_800_000_000, 0).UTC()}
+	key := admin.Key{ID: id, Secret: secret, CreatedAt: session.At(time.Unix(1_800_000_000, 0))}
 	k.all = append(k.all, key)
 	return key, nil
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/session"
@@ -47,11 +46,11 @@ type Keys interface {
 
 // Key is an access key. Its secret is shown once, by the answer that creates it.
 type Key struct {
-	ID         string    `json:"id"`
-	Secret     string    `json:"secret,omitempty"`
-	CreatedAt  time.Time `json:"createdAt,omitzero"`   // UTC; zero for a static key
-	Static     bool      `json:"static,omitempty"`     // given by a flag, the environment or the file: cannot be deleted
-	Unreadable bool      `json:"unreadable,omitempty"` // sealed with another seal key: does not work, delete it
+	ID         string            `json:"id"`
+	Secret     string            `json:"secret,omitempty"`
+	CreatedAt  session.Timestamp `json:"createdAt,omitzero"`   // zero for a static key
+	Static     bool              `json:"static,omitempty"`     // given by a flag, the environment or the file: cannot be deleted
+	Unreadable bool              `json:"unreadable,omitempty"` // sealed with another seal key: does not work, delete it
 }
 
 // The errors of a Client, and those that a Keys returns, to be tested with errors.Is.
@@ -63,16 +62,16 @@ var (
 
 // Status says what is running and where it can be reached.
 type Status struct {
-	Version    string    `json:"version"`
-	Node       string    `json:"node"`
-	PID        int       `json:"pid"`
-	StartedAt  time.Time `json:"startedAt"`
-	DataDir    string    `json:"dataDir"`
-	ProductKey string    `json:"productKey"` // the first product
-	Dev        bool      `json:"dev"`
-	Addresses  Addresses `json:"addresses"`
-	Sessions   int       `json:"sessions"`
-	Devices    int       `json:"devices"`
+	Version    string            `json:"version"`
+	Node       string            `json:"node"`
+	PID        int               `json:"pid"`
+	StartedAt  session.Timestamp `json:"startedAt"`
+	DataDir    string            `json:"dataDir"`
+	ProductKey string            `json:"productKey"` // the first product
+	Dev        bool              `json:"dev"`
+	Addresses  Addresses         `json:"addresses"`
+	Sessions   int               `json:"sessions"`
+	Devices    int               `json:"devices"`
 }
 
 // Addresses are where a gateway listens, as HOST:PORT with the ports that were taken.
