@@ -232,6 +232,17 @@ func (p *program) config(c *cli.Context, but ...string) (*Config, error) {
 	return loadConfig(src)
 }
 
+// configProblem is what a command says of a configuration that cannot be used: one line, and a mistake on the command
+// line when that is where the value comes from.
+func configProblem(c *cli.Context, err error) error {
+	first := firstOf(err)
+	var bad *ConfigError
+	if errors.As(first, &bad) && strings.HasPrefix(bad.Origin, "--") {
+		return usagef(c, "%v", first)
+	}
+	return first
+}
+
 // firstOf shortens a joined error to its first line, for commands that promise one line.
 func firstOf(err error) error {
 	var joined interface{ Unwrap() []error }

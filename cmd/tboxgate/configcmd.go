@@ -40,7 +40,7 @@ func (p *program) configCommand() *cli.Command {
 				}
 				cfg, err := p.config(c)
 				if err != nil {
-					return firstOf(err)
+					return configProblem(c, err)
 				}
 				return printConfig(p.stdout, cfg)
 			},

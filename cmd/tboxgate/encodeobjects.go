@@ -50,6 +50,7 @@ type objectScanner struct {
 	r      *bufio.Reader
 	fn     func(line int, value []byte, problem error) error
 	number int        // of the last line from r
+	ended  bool       // r
 	again  []numbered // lines behind a broken value, to be looked at once more
 
 	text  []byte // lines with no whole value yet
@@ -80,7 +81,11 @@ func (s *objectScanner) read() (numbered, error) {
 		s.again = s.again[1:]
 		return line, nil
 	}
+	if s.ended {
+		return numbered{}, io.EOF
+	}
 	text, err := s.r.ReadBytes('\n')
+	s.ended = errors.Is(err, io.EOF) // a terminal would be asked once more
 	if len(text) == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return numbered{}, err
 	}

@@ -97,7 +97,7 @@ func (p *program) connect(c *cli.Context, n need) (*operator, error) {
 	}
 	cfg, err := p.config(c, productName) // which would be the configuration's only product then
 	if err != nil {
-		return nil, firstOf(err)
+		return nil, configProblem(c, err)
 	}
 	if cfg.DataDir == "" {
 		return nil, usagef(c, "--data-dir is needed: serve --dev works on a temporary directory, which it prints")

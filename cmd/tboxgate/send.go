@@ -129,7 +129,7 @@ func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn 
 		}
 		cfg, err := p.config(c)
 		if err != nil {
-			return firstOf(err)
+			return configProblem(c, err)
 		}
 		s.productKey = cfg.Products[0].Key
 		if s.Client, err = client.New(client.Options{BaseURL: url, AccessKeyID: key.ID, AccessKeySecret: key.Secret}); err != nil {

@@ -34,7 +34,7 @@ func (p *program) serveCommand() *cli.Command {
 			}
 			cfg, err := p.config(c)
 			if err != nil {
-				return firstOf(err)
+				return configProblem(c, err)
 			}
 			ctx, stop := untilSignal(c.Context, p.stderr)
 			defer stop()
@@ -102,8 +102,11 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 	if key.ID != "" {
 		fmt.Fprintf(&b, "\n  access key     %s\n  access secret  %s\n  (shown once)\n", key.ID, key.Secret)
 	}
-	b.WriteString("\nTry:\n")
 	name := commandName()
+	if cfg.Dev && key.ID == "" {
+		fmt.Fprintf(&b, "\n  access keys    there are some already; another: %s keys create --data-dir %s\n", name, s.DataDir)
+	}
+	b.WriteString("\nTry:\n")
 	if cfg.Dev {
 		fmt.Fprintf(&b, "  %s simulate --addr %s --vin %s\n", name, s.Addresses.Vehicles[0], exampleVIN)
 		fmt.Fprintf(&b, "  %s send query --data-dir %s --vin %s --params 1,2\n\n", name, s.DataDir, exampleVIN)

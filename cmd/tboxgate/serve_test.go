@@ -206,6 +206,7 @@ func TestServeDev(t *testing.T) {
 	require.Contains(t, ok(t, "vehicles", "list", "--data-dir", dir), "offline: logout")
 	g = serve(t, dir, "--dev")
 	require.NotContains(t, g.stdout.String(), "access secret")
+	require.Contains(t, g.stdout.String(), "  access keys    there are some already; another: tboxgate keys create --data-dir "+g.DataDir+"\n")
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())
 }
