@@ -30,7 +30,7 @@ func users(opts *server.Options, o Options) (password string) {
 // the buckets of keys and platforms.
 func readOnly() *server.Permissions {
 	publish := []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"}
-	subscribe := []string{"_INBOX.>", SubjectRecords + ">", SubjectEvents + ">"}
+	subscribe := []string{"_INBOX.>", "gbt32960.>"}
 	streams := []string{StreamRecords, StreamEvents}
 	for _, b := range []string{BucketDevices, BucketCommands, BucketLast} {
 		streams = append(streams, "KV_"+b)
