@@ -119,14 +119,18 @@ func (l *listener) take(nc net.Conn) error {
 		a.refuse(why, nil)
 		return nil
 	}
-	if l.certs == nil && len(l.opt.ProxyFrom) == 0 {
-		return a.admit(nil)
+	if len(l.opt.ProxyFrom) == 0 { // behind a proxy the address is not known yet
+		if !a.enterAddress() {
+			return nil
+		}
+		if l.certs == nil {
+			return a.admit(nil)
+		}
 	}
 	select {
 	case l.slots <- struct{}{}:
 	default:
-		l.leave()
-		a.refuse("handshakes", nil)
+		a.giveUp("handshakes", nil)
 		return nil
 	}
 	l.preparing.Go(func() {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
@@ -20,12 +21,13 @@ import (
 
 // arrival is a connection between being accepted and belonging to a loop.
 type arrival struct {
-	l      *listener
-	nc     net.Conn
-	remote netip.AddrPort // of the peer; behind a proxy, what its header says
+	l       *listener
+	nc      net.Conn
+	remote  netip.AddrPort // of the peer; behind a proxy, what its header says
+	counted bool           // its address has been counted
 }
 
-// refuse closes a connection that has been counted out already.
+// refuse closes a connection that is not counted in.
 func (a *arrival) refuse(why string, err error) {
 	_ = a.nc.Close()
 	a.l.g.opt.Metrics.ConnectionRefused(why)
@@ -36,58 +38,85 @@ func (a *arrival) refuse(why string, err error) {
 	a.l.g.warn.Warn("connection refused", "remote", a.remote, "reason", why)
 }
 
+// giveUp counts a connection out and closes it.
+func (a *arrival) giveUp(why string, err error) {
+	if a.counted {
+		a.l.leaveAddress(a.remote.Addr())
+	}
+	a.l.leave()
+	a.refuse(why, err)
+}
+
+// enterAddress counts the peer's address in; false when it has too many
+// connections, this one is closed then.
+func (a *arrival) enterAddress() bool {
+	if !a.l.enterAddress(a.remote.Addr()) {
+		a.giveUp("perAddress", nil)
+		return false
+	}
+	a.counted = true
+	return true
+}
+
 // admit gives the connection to the loop that has the fewest. An error says
 // that the system is short of something; the connection is closed then.
 func (a *arrival) admit(t *tlsConn) error {
-	l := a.l
-	if !l.enterAddress(a.remote.Addr()) {
-		l.leave()
-		a.refuse("perAddress", nil)
-		return nil
-	}
-	lp := l.g.leastLoaded()
+	lp := a.l.g.leastLoaded()
 	lp.size.Add(1)
-	c := &conn{loop: lp, ln: l, remote: a.remote, slot: -1, tls: t}
-	if _, err := lp.engine.EnrollContext(a.nc, c); err != nil {
-		lp.size.Add(-1)
-		l.leaveAddress(a.remote.Addr())
-		l.leave()
-		a.refuse("enrolError", err)
-		return err
+	c := &conn{loop: lp, ln: a.l, remote: a.remote, slot: -1, tls: t}
+	_, err := lp.engine.EnrollContext(a.nc, c)
+	if err == nil && !c.opened { // gnet keeps to itself what epoll says, but it waits until the loop has looked
+		err = errNotEnrolled
 	}
-	return nil
+	if err != nil {
+		lp.size.Add(-1)
+		a.giveUp("enrolError", err)
+	}
+	return err
 }
 
-// handshake reads what comes before the first frame: a proxy's header, then TLS.
+// handshake reads what comes before the first frame, a proxy's header, then
+// TLS, and admits the connection. A fault on what a stranger sends ends it alone.
 func (a *arrival) handshake() {
-	l := a.l
-	ctx, cancel := context.WithTimeout(l.ctx, l.opt.HandshakeTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = a.nc.SetDeadline(time.Unix(1, 0)) })
-	fail := func(why string, err error) {
-		stop()
-		l.leave()
-		a.refuse(why, err)
-	}
-	if len(l.opt.ProxyFrom) > 0 {
-		if err := a.readProxyHeader(); err != nil {
-			fail("proxyHeader", err)
-			return
-		}
-	}
-	var t *tlsConn
-	if l.certs != nil {
-		var err error
-		if t, err = a.startTLS(ctx); err != nil {
-			fail("tlsHandshake", err)
-			return
-		}
-	}
-	if !stop() {
-		fail("handshakeTimeout", context.Cause(ctx))
+	t, why, err := a.prepare()
+	if why != "" {
+		a.giveUp(why, err)
 		return
 	}
 	_ = a.admit(t) // told and counted
+}
+
+// prepare is the handshake itself; why is the reason of a failure.
+func (a *arrival) prepare() (t *tlsConn, why string, err error) {
+	l := a.l
+	defer func() {
+		if r := recover(); r != nil {
+			l.g.log.Error("fault in a handshake; the connection is closed", "remote", a.remote, "fault", r, "stack", string(debug.Stack()))
+			why = "fault"
+		}
+	}()
+	ctx, cancel := context.WithTimeout(l.ctx, l.opt.HandshakeTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = a.nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if len(l.opt.ProxyFrom) > 0 {
+		if err := a.readProxyHeader(); err != nil {
+			return nil, "proxyHeader", err
+		}
+		if !l.enterAddress(a.remote.Addr()) {
+			return nil, "perAddress", nil
+		}
+		a.counted = true
+	}
+	if l.certs != nil {
+		if t, err = a.startTLS(ctx); err != nil {
+			return nil, "tlsHandshake", err
+		}
+	}
+	if !stop() {
+		return nil, "handshakeTimeout", context.Cause(ctx)
+	}
+	return t, "", nil
 }
 
 // startTLS runs the handshake and turns the TLS connection over to the loop.
@@ -109,8 +138,9 @@ func (a *arrival) startTLS(ctx context.Context) (*tlsConn, error) {
 }
 
 var (
-	errProxyFrom = errors.New("not one of proxyFrom, so its word about the peer's address is not taken")
-	errNoProxy   = errors.New("no PROXY header, which the listener's proxyFrom demands")
+	errProxyFrom   = errors.New("not one of proxyFrom, so its word about the peer's address is not taken")
+	errNotEnrolled = errors.New("the event loop could not watch the socket")
+	errNoProxy     = errors.New("no PROXY header, which the listener's proxyFrom demands")
 )
 
 // readProxyHeader reads the PROXY header, version 1 or 2, that a listener with

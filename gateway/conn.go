@@ -33,12 +33,14 @@ type conn struct {
 	state    state
 	waiting  bool // on the loop's list of connections that wait for the store as a whole
 	stalled  bool // input lies unread because the window is full
+	ended    bool // the peer has ended its side; what lies unread is taken whatever the window says
+	opened   bool // OnOpen has run; never unset
 	slot     int16
 	bad      uint16 // bad frames in a row
 	unread   int32  // bytes of input that lay unread after the last event
 	late     int32  // descriptor in stateLate, which gnet knows nothing of
 	need     int32  // bytes the frame at the head of the input needs; no look at the input before they are there
-	deadline int64  // Unix second; login or idle
+	deadline int64  // second of the loop's clock; login or idle
 	ticket   uint64 // of the next frame that goes to the store, when there is no window
 	win      *window
 	cause    cause // why it is being closed; the zero value when the peer ends it
@@ -120,6 +122,9 @@ func (c *conn) Stored(ticket uint64) { c.loop.box.putStored(c, ticket) }
 
 // full says that no further frame may be taken before the store has confirmed some.
 func (c *conn) full() bool {
+	if c.ended {
+		return false
+	}
 	lim := &c.loop.g.opt.Limits
 	if w := c.win; w != nil && (w.n >= lim.Window || w.size >= lim.WindowBytes) {
 		return true

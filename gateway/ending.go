@@ -40,12 +40,12 @@ func (l *loop) end(c *conn, why cause) {
 // after the last answer, and its own close ends the connection; closing at once
 // would let unread input turn into a reset that overtakes the answer.
 func (l *loop) tryFinish(c *conn) {
-	if c.state != stateClosing || (c.win != nil && c.win.n > 0) || c.gc.OutboundBuffered() > 0 {
+	if c.state != stateClosing || c.win != nil || c.gc.OutboundBuffered() > 0 {
 		return
 	}
 	if c.tls != nil {
-		l.seal(c, (*tls.Conn).CloseWrite)
-		if c.state == stateClosed {
+		l.seal(c, (*tls.Conn).CloseWrite) // which sends its alert once
+		if c.state == stateClosed || c.gc.OutboundBuffered() > 0 {
 			return
 		}
 	}

@@ -13,6 +13,9 @@ func (l *loop) keepLate(c *conn, gc gnet.Conn) bool {
 	if c.win == nil || c.win.n == 0 {
 		return false
 	}
+	if gc.OutboundBuffered() > 0 {
+		return false // gnet drops what the kernel does not take now; answers after that hole would be no stream
+	}
 	fd, err := gc.Dup()
 	if err != nil {
 		return false // no descriptor left: the answers are lost, and the frames come again

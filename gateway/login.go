@@ -63,8 +63,8 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 		l.count.Bad(metrics.BadTime)
 		return nil, unreadable(f)
 	}
-	if o := c.ln.opt.TLS; o != nil && o.RequireVINMatch && c.state != statePlatform && !c.tls.isFor(f.VIN()) {
-		return nil, &refusal{"certificate", codec.FlagError}
+	if !l.certified(c, f.VIN()) {
+		return nil, &refusal{refusedCertificate, codec.FlagError}
 	}
 	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
 	if refused != nil {
@@ -76,6 +76,15 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 	}
 	l.g.opt.Metrics.Login(metrics.KindVehicle, metrics.LoginAccepted)
 	return s, nil
+}
+
+// refusedCertificate is the reason for a VIN that the client certificate does not name.
+const refusedCertificate = "certificate"
+
+// certified says that the client certificate, where the listener wants it to, names the VIN.
+func (l *loop) certified(c *conn, vin codec.VIN) bool {
+	o := c.ln.opt.TLS
+	return o == nil || !o.RequireVINMatch || c.state == statePlatform || c.tls.isFor(vin)
 }
 
 func (l *loop) newSession(c *conn, f codec.Frame, product string) *session.Session {

@@ -61,7 +61,6 @@ func newLoop(g *Gateway) (*loop, error) {
 	l := &loop{g: g, count: g.opt.Metrics.NewLoop(), closing: map[*conn]struct{}{}, started: time.Now()}
 	l.box.loop = l
 	l.see(l.started)
-	l.wheel.at = l.now.Unix()
 	var err error
 	l.engine, err = gnet.NewClient(l, gnet.WithNumEventLoop(1), gnet.WithTicker(true), gnet.WithReadBufferCap(64<<10), gnet.WithLogger(engineLog{g.log}))
 	if err != nil {
@@ -76,8 +75,11 @@ func (l *loop) see(now time.Time) {
 	l.clock = int64(now.Sub(l.started))
 }
 
-// after is the Unix second at which d has passed for sure.
-func (l *loop) after(d time.Duration) int64 { return l.now.Add(d + time.Second - 1).Unix() }
+// after is the second of the loop's clock at which d has passed for sure. The
+// clock is monotonic: a step of the machine's clock must not expire a fleet.
+func (l *loop) after(d time.Duration) int64 {
+	return (l.clock + int64(d+time.Second-1)) / int64(time.Second)
+}
 
 // OnOpen takes a connection over from its listener.
 func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
@@ -90,7 +92,7 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 		l.box.event.Store(&el)
 	}
 	l.see(time.Now())
-	c.gc = gc
+	c.gc, c.opened = gc, true
 	c.deadline = l.after(c.ln.opt.LoginTimeout)
 	l.wheel.add(c)
 	l.count.Opened()
@@ -137,7 +139,11 @@ func (l *loop) OnClose(gc gnet.Conn, why error) gnet.Action {
 	if c.cause == (cause{}) {
 		c.cause = causePeer
 	}
-	l.endSessions(c, c.cause.reason)
+	if errors.Is(why, io.EOF) && c.stalled {
+		c.ended = true // what has come is all there will be: no window holds it back
+		l.guard(c, l.read)
+	}
+	l.guard(c, func(c *conn) { l.endSessions(c, c.cause.reason) }) // a fault there must not leave c in the wheel with a dead descriptor
 	l.wheel.remove(c)
 	delete(l.closing, c)
 	c.gc = nil
@@ -172,15 +178,20 @@ func (l *loop) readMail() {
 	for _, s := range b.stored {
 		l.confirm(s.c, s.ticket)
 	}
-	for i := range b.mail {
-		l.deliver(&b.mail[i])
-	}
-	// Answers go out before anything is read that might want to stand behind them.
+	// Answers go out before anything is read that might want to stand behind them,
+	// and before mail that closes their connection.
 	for i, c := range l.dirty {
 		l.dirty[i] = nil
 		l.guard(c, l.flush)
 	}
 	l.dirty = l.dirty[:0]
+	for i := range b.mail {
+		if m := &b.mail[i]; m.c == nil {
+			m.do()
+		} else {
+			l.guard(m.c, func(*conn) { l.deliver(m) })
+		}
+	}
 	if b.resume || b.tick {
 		l.wakeWaiting()
 	}
@@ -253,8 +264,8 @@ func (l *loop) flush(c *conn) {
 		}
 		return
 	}
-	if c.stalled && !c.full() {
-		l.read(c)
+	if c.stalled {
+		l.read(c) // still full, it puts c on the list of those that wait for all together
 	}
 }
 
@@ -280,16 +291,12 @@ func (l *loop) dropWindow(c *conn) {
 	}
 }
 
-// deliver handles one piece of mail: a frame to send, the wish to close, or a task.
+// deliver handles one piece of mail for a connection: a frame to send, or the wish to close.
 func (l *loop) deliver(m *mail) {
 	c := m.c
-	if c == nil {
-		m.do()
-		return
-	}
 	if m.frame == nil {
 		if c.state < stateClosing {
-			l.guard(c, func(c *conn) { l.finish(c, causeOf(m.reason)) })
+			l.finish(c, causeOf(m.reason))
 		}
 		return
 	}
@@ -337,8 +344,7 @@ func (l *loop) put(c *conn, b []byte) {
 
 // tick looks at deadlines, and at closing connections whose peer had not read everything.
 func (l *loop) tick() {
-	now := l.now.Unix()
-	l.wheel.advance(now, func(c *conn) {
+	l.wheel.advance(l.clock/int64(time.Second), func(c *conn) {
 		switch {
 		case c.state == stateLate:
 			l.closeLate(c)
@@ -346,6 +352,9 @@ func (l *loop) tick() {
 			l.closeNow(c)
 		case c.state == stateNew:
 			l.guard(c, func(c *conn) { l.finish(c, causeLoginTimeout) })
+		case c.stalled: // it may have sent all the while: it is we who do not read
+			c.deadline = l.after(c.ln.opt.IdleTimeout)
+			l.wheel.add(c)
 		default:
 			l.guard(c, func(c *conn) { l.finish(c, causeIdle) })
 		}

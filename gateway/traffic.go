@@ -88,7 +88,10 @@ func (l *loop) readTLS(c *conn) {
 			return
 		}
 		b := append(l.plain[:0], t.rest...)
-		b, open := l.decrypt(c, b)
+		open := true
+		if len(b) < max(peekMost, int(c.need)) { // what is decrypted already comes first
+			b, open = l.decrypt(c, b)
+		}
 		n := 0
 		if len(b) >= int(c.need) {
 			n = l.frames(c, b)
@@ -98,7 +101,7 @@ func (l *loop) readTLS(c *conn) {
 		if !open && c.state < stateClosing {
 			l.end(c, causePeer)
 		}
-		if c.stalled || c.gc.InboundBuffered() == 0 {
+		if c.state == stateClosed || c.stalled || c.gc.InboundBuffered() == 0 {
 			return
 		}
 	}
@@ -108,6 +111,7 @@ func (l *loop) readTLS(c *conn) {
 // and the garbage between them take.
 func (l *loop) frames(c *conn, b []byte) (n int) {
 	maxUnit := l.g.opt.Limits.MaxUnit
+	c.need = 0 // said of the frame that has come; unknown again when this stalls
 	for n < len(b) && c.state < stateClosing {
 		if c.full() {
 			l.stall(c)

@@ -10,7 +10,7 @@ import (
 
 // uplink handles one frame whose length and check byte are right.
 func (l *loop) uplink(c *conn, f codec.Frame) {
-	bad := c.bad
+	bad, before := c.bad, c.state
 	c.bad = 0
 	switch c.state {
 	case stateNew:
@@ -23,6 +23,10 @@ func (l *loop) uplink(c *conn, f codec.Frame) {
 	}
 	if c.state == stateVehicle || c.state == statePlatform {
 		c.deadline = l.after(c.ln.opt.IdleTimeout)
+		if before == stateNew { // it may be earlier than the login deadline, which chose the slot
+			l.wheel.remove(c)
+			l.wheel.add(c)
+		}
 	}
 }
 
@@ -198,18 +202,19 @@ func (l *loop) fromAnswer(c *conn, s *session.Session, f codec.Frame) {
 // key, before or after its login. It is answered by a command of its own, 0x0A
 // (tables B.3, B.4).
 func (l *loop) activation(c *conn, f codec.Frame, sessionID uint64) {
-	state := byte(0x01) // activated
-	_, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
-	if refused != nil {
-		state = 0x02 // failed
+	state, why := byte(0x01), "" // activated
+	if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform()); refused != nil {
+		state, why = 0x02, refused.Reason // failed
+	} else if !l.certified(c, f.VIN()) {
+		state, why = 0x02, refusedCertificate
 	}
 	l.answer, _ = codec.AppendFrame(l.answer[:0], codec.Header{ // two bytes of data unit: it cannot be too long
 		Edition: f.Edition(), Command: codec.CommandActivationResponse, Flag: codec.FlagCommand,
 		VIN: [codec.VINSize]byte(f.RawVIN()), Encryption: codec.EncryptionNone,
 	}, []byte{state, 0x00})
-	if refused != nil {
+	if why != "" {
 		l.frame(f, metrics.FrameRefused)
-		l.g.warn.Warn("activation refused", "remote", c.remote, "vin", f.VIN().String(), "reason", refused.Reason)
+		l.g.warn.Warn("activation refused", "remote", c.remote, "vin", f.VIN().String(), "reason", why)
 		l.emit(c, codec.FlagCommand, l.answer)
 		return
 	}

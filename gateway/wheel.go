@@ -10,7 +10,7 @@ const wheelSlots = 512
 // round, so a frame costs no list operation.
 type wheel struct {
 	slots [wheelSlots]*conn
-	at    int64 // Unix second up to which slots have fired
+	at    int64 // second of the loop's clock up to which slots have fired
 }
 
 // add puts c, which is in no slot, where its deadline falls due.
@@ -42,12 +42,10 @@ func (w *wheel) remove(c *conn) {
 }
 
 // advance calls expired for every connection whose deadline is at or before
-// now (Unix seconds) and re-arms those whose deadline has moved on. An expired
+// now (seconds of the loop's clock) and re-arms those whose deadline has moved on. An expired
 // connection is in no slot when expired runs.
 func (w *wheel) advance(now int64, expired func(*conn)) {
-	if w.at == 0 || now-w.at >= wheelSlots {
-		w.at = max(w.at, now-wheelSlots)
-	}
+	w.at = max(w.at, now-wheelSlots)
 	for w.at < now {
 		w.at++
 		c := w.slots[w.at%wheelSlots]
