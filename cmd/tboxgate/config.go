@@ -119,7 +119,7 @@ type Limits struct {
 // Drain says how the gateway stops.
 type Drain struct {
 	Window  time.Duration `key:"window" default:"5s" doc:"Connections are closed spread over this time, so that a fleet does not come back at once. With --dev 0s."`
-	Timeout time.Duration `key:"timeout" default:"20s" min:"1s" doc:"After this the gateway stops whatever is under way. Keep it below the service manager's stop timeout."`
+	Timeout time.Duration `key:"timeout" default:"20s" min:"1s" doc:"After this the gateway stops whatever is under way; the store gets up to five seconds more. Keep it well below the service manager's stop timeout."`
 }
 
 // Log is the program's own log.

@@ -268,6 +268,9 @@ func (n *node) notReady() []string {
 	return nil
 }
 
+// stateTime is what the store gets at the end for what is still to be written, whatever the steps before have used.
+const stateTime = 5 * time.Second
+
 // stop drains and stops whatever has started, until ctx ends. What the vehicles sent is stored and answered first.
 func (n *node) stop(ctx context.Context) error {
 	n.phase.Store(draining)
@@ -277,8 +280,11 @@ func (n *node) stop(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stopping: %s: %w", what, err))
 		}
 	}
+	// A caller of the API that does not let go must not take the vehicles' time, nor vehicles the store's.
+	apiCtx, cancel := context.WithTimeout(ctx, n.cfg.Drain.Timeout/10)
+	defer cancel()
 	if n.doors != nil {
-		step("API", n.doors.api.shutdown(ctx))
+		step("API", n.doors.api.shutdown(apiCtx))
 	}
 	if n.vehicles != nil {
 		step("vehicles", n.vehicles.Drain(ctx))
@@ -290,7 +296,9 @@ func (n *node) stop(ctx context.Context) error {
 		step("admin socket", n.doors.socket.shutdown(ctx))
 	}
 	if n.state != nil {
-		step("state", n.state.close(ctx))
+		stateCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateTime)
+		defer cancel()
+		step("state", n.state.close(stateCtx))
 	}
 	if n.doors != nil {
 		step("admin", n.doors.admin.shutdown(ctx)) // last, so that /readyz and the final scrape see the end

@@ -105,7 +105,7 @@ type note struct {
 func newPublisher(nc *natsgo.Conn, name string, log *slog.Logger, repair func()) (*publisher, error) {
 	p := &publisher{
 		name: name, nc: nc, log: log, repair: repair, patience: ackWait,
-		inbox:  natsgo.NewInbox() + ".",
+		inbox:  nc.NewInbox() + ".",
 		wake:   make(chan struct{}, 1),
 		quit:   make(chan struct{}),
 		over:   make(chan struct{}),

@@ -10,6 +10,7 @@ import (
 // whoever comes by Options.Listen, who may read and nothing else.
 const (
 	gatewayUser   = "tboxgate"
+	gatewayInbox  = "_GATEWAY" // replies and watches of the gateway: what is in the buckets of keys and platforms passes there
 	defaultReader = "reader" // of clients that give no name, where no credentials are asked for
 )
 
@@ -26,8 +27,12 @@ func users(opts *server.Options, o Options) (password string) {
 }
 
 // readOnly lets a client subscribe to records, events and what the buckets show, and read them by
-// consumers of its own. It can neither publish nor change or delete a stream, and it does not see
-// the buckets of keys and platforms.
+// consumers of its own. Publishing, changing or deleting streams and reading the buckets of keys and
+// platforms are refused.
+//
+// That guards against mistakes, not against an attacker: nats-server checks the subject that a client
+// publishes on, but neither the reply subject of an API request nor where a push consumer delivers
+// to, and publishes there itself. Whoever has these credentials has to be trusted with the store.
 func readOnly() *server.Permissions {
 	publish := []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"}
 	subscribe := []string{"_INBOX.>", "gbt32960.>"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -50,6 +51,7 @@ func (p *publisher) oldestFlying() (uint64, *message) {
 // confirmation that still comes counts, so that a slow store is not asked for ever. The lock is
 // held.
 func (p *publisher) abandon(err error, now time.Time) {
+	maps.DeleteFunc(p.late, func(_ uint64, m *message) bool { return m.state == stored })
 	for n := p.head; n != p.tail; n++ {
 		if m := p.flyingAt(n); m != nil {
 			m.state, m.reuse = failed, false

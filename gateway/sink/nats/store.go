@@ -255,12 +255,13 @@ func (s *Store) connect(role string, more ...natsgo.Option) (*natsgo.Conn, error
 		natsgo.MaxReconnects(-1),
 		natsgo.PingInterval(10 * time.Second), // a dead peer is noticed within 30 s
 		natsgo.SkipSubjectValidation(),        // ours are made of tokens
+		natsgo.FlusherTimeout(5 * time.Second),
 		natsgo.ErrorHandler(func(_ *natsgo.Conn, _ *natsgo.Subscription, err error) {
 			s.opts.Logger.Warn("nats connection", "role", role, "error", err)
 		}),
 	}
 	if s.server != nil {
-		opts = append(opts, natsgo.UserInfo(gatewayUser, s.server.password), natsgo.InProcessServer(s.server), natsgo.ReconnectWait(50*time.Millisecond),
+		opts = append(opts, natsgo.UserInfo(gatewayUser, s.server.password), natsgo.CustomInboxPrefix(gatewayInbox), natsgo.InProcessServer(s.server), natsgo.ReconnectWait(50*time.Millisecond),
 			natsgo.ReconnectJitter(0, 0))
 	} else {
 		opts = append(opts, natsgo.ReconnectWait(500*time.Millisecond))
