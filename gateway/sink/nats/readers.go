@@ -11,7 +11,7 @@ import (
 const (
 	gatewayUser   = "tboxgate"
 	gatewayInbox  = "_GATEWAY" // replies and watches of the gateway: what is in the buckets of keys and platforms passes there
-	defaultReader = "reader" // of clients that give no name, where no credentials are asked for
+	defaultReader = "reader"   // of clients that give no name, where no credentials are asked for
 )
 
 // users sets who may do what on the embedded server and returns the gateway's own password.
