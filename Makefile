@@ -2,6 +2,8 @@
 GO        ?= go
 FUZZTIME  ?= 20s
 RACETESTS ?= ./...
+PERF      ?=
+SOAK      ?= 60s
 TOOLS     := -modfile=.ci/tools/go.mod
 
 .DEFAULT_GOAL := help
@@ -74,6 +76,14 @@ wireshark: ## compare the Wireshark dissector with the codec (needs tshark)
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...
+
+.PHONY: perf
+perf: ## measure the gateway beside the floor, write docs/performance.md (PERF="-rounds 3" for a quick look)
+	$(GO) run ./gateway/internal/perf -out docs/performance.md $(PERF)
+
+.PHONY: soak
+soak: ## churn for SOAK (default 60s): memory, goroutines and descriptors must not grow, no answer may be wrong
+	$(GO) run ./gateway/internal/perf/soak -for $(SOAK) -out docs/performance.md
 
 .PHONY: ci
 ci: ## everything that .ci/run does
