@@ -29,10 +29,10 @@ type churn struct {
 
 // counts is what the clients did.
 type counts struct {
-	runs, acked              atomic.Uint64 // of well-behaved vehicles: connections, answered frames
-	takeovers                atomic.Uint64
-	cuts, garbage, slow      atomic.Uint64
-	commands, commandsFailed atomic.Uint64 // answered by the vehicle; ended otherwise, the vehicle being on its way
+	runs, acked         atomic.Uint64 // of well-behaved vehicles: connections, answered frames
+	takeovers           atomic.Uint64
+	cuts, garbage, slow atomic.Uint64
+	commands, onTheWay  atomic.Uint64 // answered by a vehicle that was there; over, the vehicle coming or going
 }
 
 // text is one line.
@@ -40,7 +40,7 @@ func (c *counts) text() string {
 	return fmt.Sprintf("%d connections of well-behaved vehicles with %d answered frames, %d takeovers, %d connections cut within a frame, "+
 		"%d of garbage, %d that did not read, %d commands answered by vehicles, %d to vehicles that came or went",
 		c.runs.Load(), c.acked.Load(), c.takeovers.Load(), c.cuts.Load(), c.garbage.Load(), c.slow.Load(),
-		c.commands.Load(), c.commandsFailed.Load())
+		c.commands.Load(), c.onTheWay.Load())
 }
 
 // verdict says what has not happened at all, so that nothing is proven about it.
@@ -61,8 +61,8 @@ func newChurn(o options, srv *server.Server, files cert.Files) *churn {
 	return &churn{o: o, srv: srv, files: files, failed: make(chan error, 1)}
 }
 
-// start lets all clients run until ctx ends. Of every twenty vehicles one is taken over again and again; the others
-// that misbehave are one in fifty each.
+// start lets all clients run until ctx ends. For every twenty well-behaved vehicles there is one that is taken over again
+// and again and one that gets commands; of each kind that misbehaves there is one for every fifty.
 func (c *churn) start(ctx context.Context) {
 	n := c.o.vehicles
 	for i := range n {
@@ -70,15 +70,13 @@ func (c *churn) start(ctx context.Context) {
 	}
 	for i := range max(1, n/20) {
 		c.group.Go(func() { c.fail(c.takeOver(ctx, i)) })
+		c.group.Go(func() { c.fail(c.obey(ctx, i)) })
+		c.forever(ctx, func(ctx context.Context) error { return c.order(ctx, i) })
 	}
 	for i := range max(1, n/50) {
 		c.forever(ctx, func(ctx context.Context) error { return c.cut(ctx, i) })
 		c.forever(ctx, func(ctx context.Context) error { return c.babble(ctx, i) })
 		c.forever(ctx, func(ctx context.Context) error { return c.ignore(ctx, i) })
-	}
-	for i := range max(1, n/50) {
-		c.group.Go(func() { c.fail(c.obey(ctx, i)) })
-		c.forever(ctx, func(ctx context.Context) error { return c.order(ctx, i) })
 	}
 }
 
