@@ -74,7 +74,8 @@ func TestMistakes(t *testing.T) {
 			"tboxgate simulate: vehicle: the platform's code \"123456789012345678\" has 18 bytes, 1 to 17 are wanted\nSee: tboxgate simulate --help\n"},
 		{"simulate --vehicles 0", 2, "tboxgate simulate: --vehicles is 1 or more\nSee: tboxgate simulate --help\n"},
 		{"simulate --vin LTEST99 --vehicles 2", 2, "tboxgate simulate: --vin LTEST99: the number at its end has no room for 2 vehicles\nSee: tboxgate simulate --help\n"},
-		{"simulate --style rude", 2, "tboxgate simulate: --style: vehicle: unknown answer style \"rude\" (want time, echo or flagFE)\nSee: tboxgate simulate --help\n"},
+		{"simulate --answer time,rude", 2, "tboxgate simulate: --answer: vehicle: unknown answer style \"rude\" (want time, replyTime, echo, echoRequest, controlId, " +
+			"empty, flagFE, error, silent, late or leave)\nSee: tboxgate simulate --help\n"},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			code, stdout, stderr := tboxgate(t, "", strings.Fields(tt.args)...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,9 @@ func (p *program) simulateCommand() *cli.Command {
 			&cli.DurationFlag{Name: "duration", Usage: "log out after so long", DefaultText: "until SIGINT"},
 			&cli.IntFlag{Name: "reports", Usage: "log out after so many reports", DefaultText: "no limit"},
 			&cli.DurationFlag{Name: "ramp", Usage: "spread the logins over this time", DefaultText: "1ms for each vehicle"},
-			&cli.StringFlag{Name: "style", Value: vehicle.StyleTime.String(), Usage: "how commands are answered: time, echo or flagFE"},
+			&cli.StringFlag{Name: "answer", Value: vehicle.StyleTime.String(), Usage: "how commands are answered: " + vehicle.StyleNames() +
+				"; several, joined by commas, are dealt out in turn"},
+			&cli.DurationFlag{Name: "answer-delay", Value: 45 * time.Second, Usage: "how late the style \"late\" answers"},
 			&cli.BoolFlag{Name: "reconnect", Usage: "come back when the connection breaks, as a real terminal does", DisableDefaultText: true},
 			&cli.StringFlag{Name: "platform", Usage: "code of a platform that relays the vehicles"},
 			&cli.StringFlag{Name: "platform-user", Value: "user", Usage: "its user name"},
@@ -80,9 +83,13 @@ type simulation struct {
 }
 
 func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
-	style, err := vehicle.ParseStyle(c.String("style"))
-	if err != nil {
-		return nil, usagef(c, "--style: %v", err)
+	var styles []vehicle.Style
+	for _, name := range strings.Split(c.String("answer"), ",") {
+		style, err := vehicle.ParseStyle(name)
+		if err != nil {
+			return nil, usagef(c, "--answer: %v", err)
+		}
+		styles = append(styles, style)
 	}
 	n := c.Int("vehicles")
 	vins, err := countUp(c.String("vin"), n)
@@ -91,7 +98,7 @@ func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
 	}
 	cfg := vehicle.Config{
 		Addr: c.String("addr"), Edition: codec.Edition(c.Int("edition")), Period: c.Duration("period"),
-		Heartbeat: c.Duration("heartbeat"), Reports: c.Int("reports"), Style: style,
+		Heartbeat: c.Duration("heartbeat"), Reports: c.Int("reports"), Style: styles[0], AnswerDelay: c.Duration("answer-delay"),
 	}
 	s := &simulation{p: p, vehicles: n, ramp: time.Duration(n) * time.Millisecond, reconnect: c.Bool("reconnect")}
 	if c.IsSet("ramp") {
@@ -114,8 +121,8 @@ func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
 		s.drivers = []driver{d}
 		return s, nil
 	}
-	for _, vin := range vins {
-		cfg.VIN = vin
+	for i, vin := range vins {
+		cfg.VIN, cfg.Style = vin, styles[i%len(styles)]
 		d, err := vehicle.New(cfg)
 		if err != nil {
 			return nil, usagef(c, "%v", err)

@@ -10,43 +10,6 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 )
 
-// Style is the way in which a simulated terminal answers settings and controls. Terminals differ
-// there, and a gateway must take them all.
-type Style uint8
-
-// The styles of answers.
-const (
-	// StyleTime answers with the request's time and nothing else (2016 §6.3.2, 2025 §2.2).
-	StyleTime Style = iota
-	// StyleEcho answers with the time of the answer and the rest of the request (2016 B.3.3.2).
-	StyleEcho
-	// StyleFlagFE answers as StyleTime does but leaves the flag of a command in place. Some
-	// terminals do, against the standard.
-	StyleFlagFE
-)
-
-func (s Style) String() string {
-	switch s {
-	case StyleTime:
-		return "time"
-	case StyleEcho:
-		return "echo"
-	case StyleFlagFE:
-		return "flagFE"
-	}
-	return fmt.Sprintf("Style(%d)", uint8(s))
-}
-
-// ParseStyle is the inverse of [Style.String].
-func ParseStyle(name string) (Style, error) {
-	for _, s := range []Style{StyleTime, StyleEcho, StyleFlagFE} {
-		if s.String() == name {
-			return s, nil
-		}
-	}
-	return 0, fmt.Errorf("vehicle: unknown answer style %q (want time, echo or flagFE)", name)
-}
-
 // Config says which vehicle to simulate and how. Addr and VIN are needed, the rest has defaults.
 type Config struct {
 	Addr string // host:port of the gateway
@@ -63,7 +26,11 @@ type Config struct {
 	Period    time.Duration // between two realtime reports, 10 s by default
 	Heartbeat time.Duration // between two heartbeats, 60 s by default; negative: none
 	Reports   int           // log out after so many reports; 0: go on until the context ends
-	Style     Style
+	Style     Style         // of the answers to commands
+
+	// AnswerDelay is how late StyleLate answers, 45 s by default: a gateway sends a query or setting
+	// again after 30 s.
+	AnswerDelay time.Duration
 
 	// AnswerTimeout bounds the wait for the answer to a login and for outstanding answers at
 	// logout, 30 s by default.
@@ -102,10 +69,14 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Period, 10*time.Second)
 	setDefault(&c.Heartbeat, time.Minute)
 	setDefault(&c.AnswerTimeout, 30*time.Second)
+	setDefault(&c.AnswerDelay, 45*time.Second)
 	setDefault(&c.Cells, 96)
 	setDefault(&c.Probes, 16)
-	if c.Period < 0 || c.AnswerTimeout < 0 || c.Reports < 0 {
-		return c, fmt.Errorf("vehicle: a negative Period, AnswerTimeout or Reports")
+	if c.Period < 0 || c.AnswerTimeout < 0 || c.AnswerDelay < 0 || c.Reports < 0 {
+		return c, fmt.Errorf("vehicle: a negative Period, AnswerTimeout, AnswerDelay or Reports")
+	}
+	if int(c.Style) >= len(styleNames) {
+		return c, fmt.Errorf("vehicle: there is no %v", c.Style)
 	}
 	if c.Cells < 1 || c.Cells > 200 {
 		return c, fmt.Errorf("vehicle: %d cells (want 1 to 200, what one frame of the 2016 edition holds)", c.Cells)
@@ -117,6 +88,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c, nil
+}
+
+// delay returns how long the answer to a command waits.
+func (c Config) delay() time.Duration {
+	if c.Style == StyleLate {
+		return c.AnswerDelay
+	}
+	return 0
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tboxgate/tboxgate/codec"
 )
 
@@ -58,18 +60,29 @@ func (c *counters) update(f func(*Stats)) {
 // link is one connection: it writes frames, pairs answers with them, and hands commands up. One
 // goroutine reads, any number may write.
 type link struct {
-	conn    net.Conn
-	log     *slog.Logger
-	count   *counters
-	command func(codec.Frame) []byte // answers a command from the gateway, on the reading goroutine; nil: no answer
+	conn  net.Conn
+	log   *slog.Logger
+	count *counters
+	obeys obedient
 
-	ended chan struct{} // closed when reading has ended
-	err   error         // why; read it after ended
+	ended chan struct{}  // closed when reading has ended
+	err   error          // why; read it after ended
+	late  errgroup.Group // answers that wait for their delay
 
 	mu      sync.Mutex
 	pending []*request
 	settled chan struct{} // closed when pending is empty; nil while nobody waits
 }
+
+// obedient takes the commands of the gateway. Its functions run on the reading goroutine.
+type obedient struct {
+	answer   func(codec.Frame) []byte // nil: no answer
+	answered func(codec.Frame)        // after an answer was written; nil: nobody asks
+	delay    time.Duration            // of answers
+}
+
+// mostLate bounds the answers that wait for their delay.
+const mostLate = 64
 
 // request is a frame that wants an answer.
 type request struct {
@@ -79,8 +92,9 @@ type request struct {
 }
 
 // open starts reading from conn.
-func open(conn net.Conn, log *slog.Logger, count *counters, command func(codec.Frame) []byte) *link {
-	l := &link{conn: conn, log: log, count: count, command: command, ended: make(chan struct{})}
+func open(conn net.Conn, log *slog.Logger, count *counters, obeys obedient) *link {
+	l := &link{conn: conn, log: log, count: count, obeys: obeys, ended: make(chan struct{})}
+	l.late.SetLimit(mostLate)
 	go l.read()
 	return l
 }
@@ -90,6 +104,7 @@ func open(conn net.Conn, log *slog.Logger, count *counters, command func(codec.F
 func (l *link) close() {
 	_ = l.conn.Close() // nothing is lost: all answers that will come have come
 	<-l.ended
+	_ = l.late.Wait() // they do not fail
 	l.mu.Lock()
 	left := len(l.pending)
 	l.pending = nil
@@ -226,16 +241,40 @@ func (l *link) read() {
 
 // obey answers a command from the gateway.
 func (l *link) obey(f codec.Frame) {
-	answer := l.command(f)
+	answer := l.obeys.answer(f)
 	if answer == nil {
 		l.count.update(func(s *Stats) { s.Ignored++ })
 		return
 	}
+	if l.obeys.delay == 0 {
+		l.confirm(f, answer)
+		return
+	}
+	later := func() error {
+		timer := time.NewTimer(l.obeys.delay)
+		defer timer.Stop()
+		select {
+		case <-l.ended:
+		case <-timer.C:
+			l.confirm(codec.Frame(answer), answer)
+		}
+		return nil
+	}
+	if !l.late.TryGo(later) {
+		l.count.update(func(s *Stats) { s.Ignored++ })
+	}
+}
+
+// confirm writes the answer to the command f.
+func (l *link) confirm(f codec.Frame, answer []byte) {
 	if err := l.write(answer); err != nil {
 		l.log.Warn("a command's answer could not be written", "vin", f.VIN().String(), "error", err)
 		return // the next read fails too
 	}
 	l.count.update(func(s *Stats) { s.Commands++ })
+	if l.obeys.answered != nil {
+		l.obeys.answered(f)
+	}
 }
 
 // answered pairs an answer with the oldest frame that it can belong to.

@@ -107,6 +107,9 @@ func (p *peer) close() {
 	p.wait.Wait()
 }
 
+// portOf is the port on which a peer listens.
+func portOf(p *peer) int { return p.listener.Addr().(*net.TCPAddr).Port }
+
 // next returns the next frame of a command, skipping others.
 func (p *peer) next(command codec.Command) codec.Frame {
 	p.t.Helper()

@@ -90,12 +90,12 @@ func (p *Platform) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("vehicle: %w", err)
 	}
-	l := open(conn, cfg.Logger, &p.count, func(f codec.Frame) []byte {
+	l := open(conn, cfg.Logger, &p.count, obedient{delay: cfg.delay(), answer: func(f codec.Frame) []byte {
 		if c := p.cars[f.VIN()]; c != nil {
 			return c.answer(f)
 		}
 		return nil
-	})
+	}})
 	defer l.close()
 
 	login, err := p.self.platformLogin(p.cfg.User, p.cfg.Password)

@@ -18,7 +18,7 @@ type Stats struct {
 	Reports    uint64 // realtime reports among Sent
 	Heartbeats uint64 // heartbeats among Sent
 	Commands   uint64 // queries, settings and controls answered
-	Ignored    uint64 // commands left unanswered because they could not be read
+	Ignored    uint64 // commands left unanswered: they could not be read, or the style is silence
 
 	RTT RTT // between a frame and its answer
 }

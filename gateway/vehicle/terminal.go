@@ -1,7 +1,9 @@
 package vehicle
 
 import (
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,12 +16,15 @@ type terminal struct {
 	edition codec.Edition
 	style   Style
 	changed chan struct{} // holds a token when a period has been set
+	leave   chan struct{} // holds a token when the terminal has answered that it goes elsewhere
 
 	mu        sync.Mutex
 	params    []codec.Param // in the order of their ids
 	period    time.Duration
 	heartbeat time.Duration
 	message   codec.Message
+	before    func() // takes the setting back that makes the terminal leave
+	leaving   bool   // such a setting is being answered
 }
 
 func newTerminal(cfg Config) (*terminal, error) {
@@ -27,6 +32,7 @@ func newTerminal(cfg Config) (*terminal, error) {
 		edition:   cfg.Edition,
 		style:     cfg.Style,
 		changed:   make(chan struct{}, 1),
+		leave:     make(chan struct{}, 1),
 		period:    cfg.Period,
 		heartbeat: cfg.Heartbeat,
 	}
@@ -78,7 +84,7 @@ func (t *terminal) periods() (report, heartbeat time.Duration) {
 }
 
 // answer returns the answer to a command of the gateway, nil for one that a terminal ignores: it
-// cannot be read, or terminals do not know it (2016 B.2.3, B.2.4).
+// cannot be read, terminals do not know it (2016 B.2.3, B.2.4), or the style is silence.
 func (t *terminal) answer(f codec.Frame) []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -96,28 +102,28 @@ func (t *terminal) answer(f codec.Frame) []byte {
 		if len(codec.CheckUnit(f.Edition(), f.Command(), f.Flag(), f.Unit())) > 0 || !t.set(body) {
 			return codec.AppendAnswer(nil, f, codec.FlagError, f.TimeBytes())
 		}
-		return t.confirm(f)
+		return t.style.confirm(f, time.Now())
 	case *codec.Control:
-		return t.confirm(f)
+		return t.style.confirm(f, time.Now())
 	}
 	return nil
-}
-
-// confirm answers success in the terminal's style.
-func (t *terminal) confirm(f codec.Frame) []byte {
-	switch t.style {
-	case StyleEcho:
-		return codec.AppendAnswer(nil, f, codec.FlagSuccess, append(codec.AppendTime(nil, time.Now()), f.Unit()[codec.TimeSize:]...))
-	case StyleFlagFE:
-		return codec.AppendAnswer(nil, f, codec.FlagCommand, f.TimeBytes())
-	}
-	return codec.AppendAnswer(nil, f, codec.FlagSuccess, f.TimeBytes())
 }
 
 // query answers with the parameters asked for, those that the terminal holds, in the order asked.
 // The length of a domain comes with it: the domain could not be read otherwise.
 func (t *terminal) query(f codec.Frame, q *codec.ParamQuery) []byte {
 	answer := codec.Params{Time: codec.MakeTime(time.Now())}
+	flag := codec.FlagSuccess
+	switch t.style {
+	case StyleSilent:
+		return nil
+	case StyleError:
+		return codec.AppendAnswer(nil, f, codec.FlagError, f.TimeBytes())
+	case StyleFlagFE:
+		flag = codec.FlagCommand
+	case StyleEchoRequest:
+		answer.Time = q.Time
+	}
 	has := func(id uint8) bool {
 		return slices.ContainsFunc(answer.Params, func(p codec.Param) bool { return p.ID == id })
 	}
@@ -127,10 +133,6 @@ func (t *terminal) query(f codec.Frame, q *codec.ParamQuery) []byte {
 			answer.Params = append(answer.Params, t.held(id-1)...)
 		}
 		answer.Params = append(answer.Params, t.held(id)...)
-	}
-	flag := codec.FlagSuccess
-	if t.style == StyleFlagFE {
-		flag = codec.FlagCommand
 	}
 	m := codec.Message{
 		Header: codec.Header{Edition: f.Edition(), Command: f.Command(), Flag: flag,
@@ -163,7 +165,12 @@ func (t *terminal) set(u *codec.Params) bool {
 			return false
 		}
 	}
+	params, period, heartbeat := slices.Clone(t.params), t.period, t.heartbeat
 	for _, p := range u.Params {
+		if t.style == StyleLeave && (p.ID == codec.ParamPlatformDomain || p.ID == codec.ParamPlatformPort) {
+			t.leaving = true
+			t.before = func() { t.params, t.period, t.heartbeat = params, period, heartbeat }
+		}
 		t.held(p.ID)[0].Data = slices.Clone(p.Data) // the frame's bytes are gone after this call
 		seconds := time.Duration(p.Number()) * time.Second
 		switch {
@@ -180,4 +187,35 @@ func (t *terminal) set(u *codec.Params) bool {
 		}
 	}
 	return true
+}
+
+// answered says that the answer to a command is on its way; only then does a terminal leave.
+func (t *terminal) answered() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.leaving {
+		return
+	}
+	t.leaving = false
+	select {
+	case t.leave <- struct{}{}:
+	default: // it goes already
+	}
+}
+
+// platform returns the address of the management platform that the parameters name.
+func (t *terminal) platform() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return net.JoinHostPort(t.held(codec.ParamPlatformDomain)[0].Text(), strconv.Itoa(int(t.held(codec.ParamPlatformPort)[0].Number())))
+}
+
+// restore takes the setting back that made the terminal leave, and returns the answer that says so to
+// the platform it comes back to.
+func (c *car) restore() ([]byte, error) {
+	c.mu.Lock()
+	c.before()
+	c.mu.Unlock()
+	h := codec.Header{Edition: c.edition, Command: codec.CommandParamSet, Flag: codec.FlagError, VIN: c.vin, Encryption: codec.EncryptionNone}
+	return codec.AppendFrame(nil, h, codec.AppendTime(nil, time.Now()))
 }

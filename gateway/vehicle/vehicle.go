@@ -2,6 +2,7 @@ package vehicle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 type Vehicle struct {
 	cfg   Config
 	car   *car
+	addr  string // of the platform that it belongs to
 	count counters
 }
 
@@ -25,7 +27,7 @@ func New(cfg Config) (*Vehicle, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Vehicle{cfg: cfg, car: c}, nil
+	return &Vehicle{cfg: cfg, car: c, addr: cfg.Addr}, nil
 }
 
 // Stats returns what has been counted so far, over all runs. It may be called at any time.
@@ -35,18 +37,54 @@ func (v *Vehicle) Stats() Stats { return v.count.stats() }
 // the answers that are due, logs out and returns nil. Errors: *RefusedError (login refused),
 // ErrNoAnswer (login or logout unanswered), ErrClosed (the gateway closed the connection), and those of
 // the connection. A vehicle may run again after it has ended, with the same car; the login serial
-// then goes on counting. Only one Run at a time.
+// then goes on counting, and with StyleLeave it connects to where it went. Only one Run at a time.
 func (v *Vehicle) Run(ctx context.Context) error {
-	conn, err := v.cfg.Dial(ctx, "tcp", v.cfg.Addr)
+	err := v.visit(ctx, v.addr, nil)
+	for errors.Is(err, errLeave) {
+		err = v.move(ctx)
+	}
+	return err
+}
+
+// errLeave says that a setting made the terminal go to another platform.
+var errLeave = errors.New("vehicle: goes to another platform")
+
+// move logs in at the platform that the parameters name; when that fails, again at the present one,
+// with the answer that the setting did not work (2016 B.2.3).
+func (v *Vehicle) move(ctx context.Context) error {
+	to := v.car.platform()
+	entered := false
+	err := v.visit(ctx, to, func(*link) error {
+		entered, v.addr = true, to
+		return nil
+	})
+	if entered || ctx.Err() != nil {
+		return err
+	}
+	v.cfg.Logger.Warn("the new platform does not take the vehicle, which returns", "vin", v.cfg.VIN, "platform", to, "error", err)
+	return v.visit(ctx, v.addr, func(l *link) error {
+		answer, err := v.car.restore()
+		if err != nil {
+			return err
+		}
+		return l.write(answer)
+	})
+}
+
+// visit connects to a platform, logs in, does what is to be done first, drives and leaves.
+func (v *Vehicle) visit(ctx context.Context, addr string, first func(*link) error) error {
+	dialing, cancel := context.WithTimeout(ctx, v.cfg.AnswerTimeout)
+	conn, err := v.cfg.Dial(dialing, "tcp", addr)
+	cancel()
 	if err != nil {
 		return fmt.Errorf("vehicle: %w", err)
 	}
-	l := open(conn, v.cfg.Logger, &v.count, func(f codec.Frame) []byte {
+	l := open(conn, v.cfg.Logger, &v.count, obedient{delay: v.cfg.delay(), answer: func(f codec.Frame) []byte {
 		if f.VIN() != v.car.vin {
 			return nil
 		}
 		return v.car.answer(f)
-	})
+	}, answered: func(codec.Frame) { v.car.answered() }})
 	defer l.close()
 
 	login, err := v.car.login()
@@ -56,10 +94,15 @@ func (v *Vehicle) Run(ctx context.Context) error {
 	if err := l.login(ctx, login, v.cfg.AnswerTimeout); err != nil {
 		return err
 	}
+	if first != nil {
+		if err := first(l); err != nil {
+			return err
+		}
+	}
 	if err := v.drive(ctx, l); err != nil {
 		return err
 	}
-	return v.leave(l)
+	return v.logout(l)
 }
 
 // drive reports until it is time to leave.
@@ -84,6 +127,11 @@ func (v *Vehicle) drive(ctx context.Context, l *link) error {
 				return nil
 			case <-l.ended:
 				return l.err
+			case <-v.car.leave:
+				if err := v.logout(l); err != nil {
+					return err
+				}
+				return errLeave
 			case <-v.car.changed:
 				period, heartbeat = v.car.periods()
 				reports.Reset(period)
@@ -114,8 +162,8 @@ func (v *Vehicle) report(l *link) error {
 	return nil
 }
 
-// leave waits for outstanding answers and logs out.
-func (v *Vehicle) leave(l *link) error {
+// logout waits for outstanding answers and logs out.
+func (v *Vehicle) logout(l *link) error {
 	l.settle(v.cfg.AnswerTimeout)
 	logout, err := v.car.logout()
 	if err != nil {

@@ -291,7 +291,8 @@ func TestConfigErrors(t *testing.T) {
 		`vehicle: codec: bad VIN: "" has 0 bytes, want 1 to 17`:                        func(c *Config) { c.VIN = "" },
 		"vehicle: edition 2019 (want 2016 or 2025)":                                    func(c *Config) { c.Edition = 2019 },
 		`vehicle: ICCID "123456789012345678901" is longer than 20 bytes`:               func(c *Config) { c.ICCID = "123456789012345678901" },
-		"vehicle: a negative Period, AnswerTimeout or Reports":                         func(c *Config) { c.Period = -1 },
+		"vehicle: a negative Period, AnswerTimeout, AnswerDelay or Reports":            func(c *Config) { c.Period = -1 },
+		"vehicle: there is no Style(11)":                                               func(c *Config) { c.Style = 11 },
 		"vehicle: 201 cells (want 1 to 200, what one frame of the 2016 edition holds)": func(c *Config) { c.Cells = 201 },
 		"vehicle: 201 temperature probes (want 1 to 200)":                              func(c *Config) { c.Probes = 201 },
 	} {
@@ -302,11 +303,11 @@ func TestConfigErrors(t *testing.T) {
 	}
 	_, err := New(good)
 	require.NoError(t, err)
-	for _, s := range []Style{StyleTime, StyleEcho, StyleFlagFE} {
+	for _, s := range Styles() {
 		parsed, err := ParseStyle(s.String())
 		require.NoError(t, err)
 		require.Equal(t, s, parsed)
 	}
 	_, err = ParseStyle("loud")
-	require.EqualError(t, err, `vehicle: unknown answer style "loud" (want time, echo or flagFE)`)
+	require.EqualError(t, err, `vehicle: unknown answer style "loud" (want time, replyTime, echo, echoRequest, controlId, empty, flagFE, error, silent, late or leave)`)
 }

@@ -16,11 +16,14 @@ import (
 // errNoAnswer says that the gateway has left somebody without an answer: it may hang.
 var errNoAnswer = errors.New("the gateway does not answer")
 
+// styles are those of vehicles that answer every command at once.
+var styles = [...]vehicle.Style{vehicle.StyleTime, vehicle.StyleEcho, vehicle.StyleFlagFE}
+
 // config is a vehicle that reports often. Every third connects over TLS.
 func (c *churn) config(kind byte, i int) vehicle.Config {
 	cfg := vehicle.Config{
 		Addr: c.srv.Vehicles[0].String(), VIN: vin(kind, i), Edition: edition(i),
-		Period: between(200*time.Millisecond, time.Second), Heartbeat: 2 * time.Second, Style: vehicle.Style(i % 3),
+		Period: between(200*time.Millisecond, time.Second), Heartbeat: 2 * time.Second, Style: styles[i%len(styles)],
 	}
 	if i%3 == 2 {
 		cfg.Addr = c.srv.Vehicles[1].String()
