@@ -36,6 +36,15 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.problem }
 
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
 // errReported ends a command that has written what went wrong already: exit code 1 and not a word more.
 var errReported = errors.New("already reported")
 
@@ -44,11 +53,15 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, env: os.LookupEnv}
 	err := p.app().RunContext(ctx, args)
 	var usage *usageError
+	var ending *statusError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errReported):
 		return exitError
+	case errors.As(err, &ending):
+		say(stderr, "tboxgate: %v\n", ending)
+		return ending.status
 	case errors.As(err, &usage):
 		say(stderr, "%s: %s\nSee: %s --help\n", usage.command, usage.problem, usage.command)
 		return exitUsage

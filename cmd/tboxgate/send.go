@@ -2,21 +2,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/tboxgate/tboxgate/codec"
-	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/client"
 	"github.com/tboxgate/tboxgate/gateway/admin"
-	"github.com/tboxgate/tboxgate/session"
 )
 
 // sendCommand calls AsyncRRpc for people: it builds the data unit, sends it and waits for the vehicle's answer.
@@ -24,102 +22,176 @@ func (p *program) sendCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "send",
 		Usage: "send a command to a vehicle and print its answer",
+		Description: "query, set and control take names and check values; --json takes the JSON of a frame, as in the stream.\n" +
+			"Exit status: 0 the vehicle answered success, 3 it refused, 4 it did not answer (in time), 5 its session ended,\n" +
+			"1 the gateway refused or something else went wrong, 2 the command line is wrong.",
+		Flags: sendFlags(),
+		Action: func(c *cli.Context) error {
+			if c.String(jsonFlag) == "" || c.Args().Present() {
+				return p.group(c)
+			}
+			return p.send(c, 0, nil)
+		},
 		Subcommands: []*cli.Command{{
 			Name:  "query",
 			Usage: "ask for parameters (0x80)",
-			Flags: sendFlags(&cli.StringFlag{Name: "params", Usage: "`IDS` or names separated by commas: 1,2 or storagePeriod,reportPeriod"}),
-			Action: p.sendAction(codec.CommandParamQuery, func(c *cli.Context) (map[string]any, error) {
-				ids, err := paramIDs(c, c.String("params"))
-				if err != nil || ids == nil {
-					return nil, err
+			Flags: sendFlags(&cli.StringFlag{Name: "params", Usage: "names or `IDS` separated by commas: reportPeriod,9; all: those of the standard"}),
+			Action: func(c *cli.Context) error {
+				names, err := paramNames(c, c.String("params"))
+				if err != nil {
+					return err
 				}
-				return map[string]any{"ids": ids}, nil
-			}),
+				return p.send(c, codec.CommandParamQuery, buildIf(names, func(d client.Device, at time.Time) (client.Command, error) {
+					return client.QueryCommand(d, at, names...)
+				}))
+			},
 		}, {
 			Name:  "set",
 			Usage: "set parameters (0x81)",
-			Flags: sendFlags(&cli.StringSliceFlag{Name: "set", Usage: "`NAME=VALUE` as in a frame's JSON, such as reportPeriod=10; repeatable"}),
-			Action: p.sendAction(codec.CommandParamSet, func(c *cli.Context) (map[string]any, error) {
-				params, err := paramValues(c, c.StringSlice("set"))
-				if err != nil || params == nil {
-					return nil, err
+			Flags: sendFlags(&cli.StringSliceFlag{Name: "set", Usage: "`NAME=VALUE`, such as reportPeriod=10 or heartbeatPeriod=2m; repeatable"}),
+			Action: func(c *cli.Context) error {
+				settings, err := paramSettings(c, c.StringSlice("set"))
+				if err != nil {
+					return err
 				}
-				return map[string]any{"params": params}, nil
-			}),
-		}, {
-			Name:  "control",
-			Usage: "control the terminal (0x82)",
-			Flags: sendFlags(
-				&cli.UintFlag{Name: "id", Usage: "control `ID`, such as 3 for a reset"},
-				&cli.StringFlag{Name: "data", Usage: "`HEX` that follows the id", DefaultText: "nothing"}),
-			Action: p.sendAction(codec.CommandControl, func(c *cli.Context) (map[string]any, error) {
-				if !c.IsSet("id") {
-					return nil, nil
-				}
-				return map[string]any{"control": c.Uint("id")}, nil
-			}),
-		}},
+				return p.send(c, codec.CommandParamSet, buildIf(settings, func(d client.Device, at time.Time) (client.Command, error) {
+					return client.SetCommand(d, at, settings...)
+				}))
+			},
+		}, p.controlCommand()},
 	}
 }
 
 func sendFlags(own ...cli.Flag) []cli.Flag {
 	return operatorFlags(append([]cli.Flag{
 		&cli.StringFlag{Name: "vin", Usage: "the vehicle"}}, append(own,
-		&cli.StringFlag{Name: "hex", Usage: "the whole data unit in `HEX`, from its time on"},
+		&cli.StringFlag{Name: jsonFlag, Usage: "the command as a frame's JSON in a `FILE`, - for standard input; v, edition, flag, vin, encryption, time may be absent"},
+		&cli.StringFlag{Name: "hex", Usage: "the whole data unit in `HEX`, from its time on; nothing is checked"},
 		&cli.IntFlag{Name: "edition", Usage: "edition of the data unit, 2016 or 2025", DefaultText: "the session's"},
 		&cli.BoolFlag{Name: "no-wait", Usage: "print the message id at once", DisableDefaultText: true},
 		&cli.DurationFlag{Name: "timeout", Usage: "wait at most so long for the answer", DefaultText: "until the gateway gives up"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "text or json", DefaultText: "text"},
 		productFlag(),
 		&cli.StringFlag{Name: "api", Usage: "call this API address, http://HOST:PORT, signed with --access-key, instead of the gateway's socket"},
 		&cli.StringFlag{Name: "access-key", Usage: "ID:SECRET for --api [$TBOXGATE_ACCESS_KEY]"},
 	)...)...)
 }
 
-// sendAction sends one kind of command. keysOf makes the data unit's JSON keys of the command's own flags; nil when
-// none was given.
-func (p *program) sendAction(kind codec.Command, keysOf func(*cli.Context) (map[string]any, error)) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if _, err := arguments(c, 0, 0); err != nil {
-			return err
-		}
-		if c.String("vin") == "" {
-			return usagef(c, "--vin is needed")
-		}
-		vin, err := vinArgument(c, c.String("vin"))
-		if err != nil {
-			return usagef(c, "--vin: %v", err)
-		}
-		keys, err := keysOf(c)
-		if err != nil {
-			return err
-		}
-		if (keys == nil) == (c.String("hex") == "") {
-			return usagef(c, "the data unit is needed once: by its own flags or by --hex")
-		}
-		ctx, stop := untilSignal(c.Context, p.stderr)
-		defer stop()
-		return p.caller(ctx, c, vin, func(s *sender) error {
-			unit, err := s.unit(c, kind, keys)
-			if err != nil {
-				return err
-			}
-			return s.send(ctx, c, p, client.Command{ProductKey: s.productKey, DeviceName: vin.String(), Command: kind, Unit: unit})
-		})
+// builder builds a command of the flags that one kind of command has.
+type builder func(d client.Device, at time.Time) (client.Command, error)
+
+// buildIf is the builder when its flag was given, else nil.
+func buildIf[T any](given []T, b builder) builder {
+	if len(given) == 0 {
+		return nil
 	}
+	return b
+}
+
+// send sends one command. kind is 0 when only its JSON says what it is. build is nil when none of the command's own flags
+// was given.
+func (p *program) send(c *cli.Context, kind codec.Command, build builder) error {
+	if err := inherit(c); err != nil {
+		return err
+	}
+	if _, err := arguments(c, 0, 0); err != nil {
+		return err
+	}
+	if o := c.String("output"); o != "" && o != "text" && o != jsonFlag {
+		return usagef(c, "--output: %q is neither text nor json", o)
+	}
+	sources := 0
+	for _, given := range []bool{build != nil, c.String("hex") != "", c.String(jsonFlag) != ""} {
+		if given {
+			sources++
+		}
+	}
+	if c.String("vin") == "" && c.String(jsonFlag) == "" {
+		return usagef(c, "--vin is needed")
+	}
+	if sources != 1 {
+		return usagef(c, "the data unit is needed once: by its own flags, by --json or by --hex")
+	}
+	vinText := c.String("vin")
+	switch {
+	case c.String("hex") != "":
+		unit, err := unhex([]byte(c.String("hex")))
+		if err != nil {
+			return usagef(c, "--hex: %v", err)
+		}
+		build = func(d client.Device, _ time.Time) (client.Command, error) {
+			return client.Command{ProductKey: d.ProductKey, DeviceName: d.DeviceName, Command: kind, Unit: unit}, nil
+		}
+	case c.String(jsonFlag) != "":
+		object, vinInside, err := p.commandObject(c.String(jsonFlag))
+		if err != nil {
+			return err
+		}
+		if vinText == "" {
+			vinText = vinInside
+		}
+		if vinText == "" {
+			return usagef(c, "--vin is needed: the JSON has no vin")
+		}
+		build = func(d client.Device, at time.Time) (client.Command, error) {
+			return client.JSONCommand(d, at, kind, object)
+		}
+	}
+	vin, err := vinArgument(c, vinText)
+	if err != nil {
+		return usagef(c, "--vin: %v", err)
+	}
+	if err := possible(build, codec.Edition(c.Int("edition"))); err != nil {
+		return usagef(c, "%v%s", err, suggestion(err))
+	}
+	ctx, stop := untilSignal(c.Context, p.stderr)
+	defer stop()
+	return p.caller(ctx, c, vin, func(s *sender) error {
+		cmd, err := build(s.device, time.Now())
+		if err != nil {
+			return usagef(c, "%v%s", err, suggestion(err))
+		}
+		return s.send(ctx, c, p, cmd)
+	})
+}
+
+// possible builds a command before anybody is connected to: what no edition takes is a mistake at once.
+func possible(build builder, e codec.Edition) error {
+	_, err := build(client.Device{Edition: e}, time.Now())
+	if err != nil && e == 0 {
+		if _, other := build(client.Device{Edition: codec.Edition2025}, time.Now()); other == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// inherit takes over the flags that were given to the commands above: send control --vin V reset.
+func inherit(c *cli.Context) error {
+	for _, above := range c.Lineage()[1:] {
+		for _, name := range above.LocalFlagNames() {
+			local := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+			if !local || slices.Contains(c.LocalFlagNames(), name) {
+				continue
+			}
+			if err := c.Set(name, fmt.Sprint(above.Value(name))); err != nil {
+				return usagef(c, "--%s: %v", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // sender is a client of the API and what is known about the vehicle.
 type sender struct {
 	*client.Client
-	productKey string
-	vin        codec.VIN
-	edition    codec.Edition
+	device client.Device
 }
 
 // caller connects to the API: over the admin socket or address, or signed to its own address.
 func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn func(*sender) error) error {
-	s := &sender{vin: vin, edition: codec.Edition(c.Int("edition"))}
-	if s.edition != 0 && s.edition != codec.Edition2016 && s.edition != codec.Edition2025 {
+	s := &sender{device: client.Device{DeviceName: vin.String(), Edition: codec.Edition(c.Int("edition"))}}
+	if e := s.device.Edition; e != 0 && e != codec.Edition2016 && e != codec.Edition2025 {
 		return usagef(c, "--edition is 2016 or 2025")
 	}
 	if url := c.String("api"); url != "" {
@@ -131,21 +203,21 @@ func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn 
 		if err != nil {
 			return configProblem(c, err)
 		}
-		s.productKey = cfg.Products[0].Key
+		s.device.ProductKey = cfg.Products[0].Key
 		if s.Client, err = client.New(client.Options{BaseURL: url, AccessKeyID: key.ID, AccessKeySecret: key.Secret}); err != nil {
 			return err
 		}
 		return fn(s)
 	}
 	return p.operate(c, needGateway, func(_ context.Context, o *operator) (err error) {
-		s.productKey = o.productKey
+		s.device.ProductKey = o.productKey
 		if s.Client, err = client.New(client.Options{BaseURL: "http://gateway", HTTPClient: o.Calls()}); err != nil {
 			return err
 		}
 		info, err := o.Session(ctx, vin)
 		switch {
-		case err == nil && s.edition == 0:
-			s.edition = info.Edition
+		case err == nil && s.device.Edition == 0:
+			s.device.Edition = info.Edition
 		case err != nil && !errors.Is(err, admin.ErrNotFound): // offline is for the API to say: it knows why
 			return err
 		}
@@ -153,163 +225,65 @@ func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn 
 	})
 }
 
-// unit builds the data unit of the command's JSON keys with the codec, so that names and physical values are those of
-// a frame's JSON.
-func (s *sender) unit(c *cli.Context, kind codec.Command, keys map[string]any) ([]byte, error) {
-	if text := c.String("hex"); text != "" {
-		unit, err := unhex([]byte(text))
+// commandObject reads the JSON of --json, and the VIN that stands in it.
+func (p *program) commandObject(name string) (object []byte, vin string, err error) {
+	src, from := p.stdin, "standard input"
+	if name != "-" {
+		f, err := os.Open(name)
 		if err != nil {
-			return nil, usagef(c, "--hex: %v", err)
+			return nil, "", err
 		}
-		return unit, nil
+		defer func() { _ = f.Close() }()
+		src, from = f, name
 	}
-	if s.edition == 0 {
-		s.edition = codec.Edition2016
-	}
-	keys["v"], keys["edition"], keys["command"], keys["flag"] = 1, s.edition, kind.Name(s.edition), "command"
-	keys["vin"], keys["encryption"] = "X", "none"
-	keys["time"] = time.Now().In(codec.Beijing).Format(time.RFC3339)
-	object, err := json.Marshal(keys)
+	const most = 1 << 20
+	object, err = io.ReadAll(io.LimitReader(src, most))
 	if err != nil {
-		return nil, err
+		return nil, "", fmt.Errorf("--json: %s: %w", from, err)
 	}
-	frame, err := codec.EncodeJSON(nil, object)
-	if err != nil {
-		return nil, usagef(c, "%v", err)
-	}
-	unit := codec.Frame(frame).Unit()
-	if data := c.String("data"); data != "" {
-		more, err := unhex([]byte(data))
-		if err != nil {
-			return nil, usagef(c, "--data: %v", err)
-		}
-		unit = append(slices.Clone(unit), more...)
-	}
-	return unit, nil
+	return object, vinOfObject(object), nil
 }
 
-// answer is what send prints.
-type answer struct {
-	MessageID  int64             `json:"messageId"`
-	VIN        string            `json:"vin"`
-	State      string            `json:"state,omitempty"` // absent when the wait ended before the gateway told it
-	Flag       string            `json:"flag,omitempty"`
-	Reason     string            `json:"reason,omitempty"`
-	SentAt     session.Timestamp `json:"sentAt,omitzero"`
-	AnsweredAt session.Timestamp `json:"answeredAt,omitzero"`
-	Answer     json.RawMessage   `json:"answer,omitempty"` // the frame
-}
-
-func (s *sender) send(ctx context.Context, c *cli.Context, p *program, cmd client.Command) error {
-	id, err := s.Send(ctx, cmd)
-	if err != nil {
-		return err
-	}
-	if c.Bool("no-wait") {
-		return printJSON(p.stdout, map[string]int64{"messageId": id})
-	}
-	if d := c.Duration("timeout"); d > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, d, fmt.Errorf("no answer within %s", shortDuration(d)))
-		defer cancel()
-	}
-	r, err := s.Wait(ctx, cmd.ProductKey, id)
-	if err != nil && ctx.Err() == nil {
-		return err
-	}
-	if printErr := printJSON(p.stdout, answer{
-		MessageID: id, VIN: cmd.DeviceName, State: r.State, Flag: r.Flag, Reason: r.Reason, SentAt: session.At(r.SentTime),
-		AnsweredAt: session.At(r.AnsweredTime), Answer: r.Body,
-	}); printErr != nil {
-		return printErr
-	}
-	if err != nil {
-		return fmt.Errorf("command %d to %s: %w; it goes on, and GetAsyncRRpcResult tells what becomes of it", id, cmd.DeviceName, context.Cause(ctx))
-	}
-	if ending := endingOf(r); ending != "" {
-		return fmt.Errorf("command %d to %s: %s: %s", id, cmd.DeviceName, r.State, ending)
-	}
-	return nil
-}
-
-// endingOf tells how a command ended that was not answered with success, "" for one that was.
-func endingOf(r client.Result) string {
-	var text string
-	switch command.State(r.State) {
-	case command.StateAnswered:
-		return ""
-	case command.StateRejected:
-		return "the vehicle answered with the flag " + r.Flag
-	case command.StateTimedOut:
-		text = "the vehicle did not answer"
-	case command.StateDisconnected:
-		text = "the vehicle's session ended before an answer came"
-	case command.StateSuperseded:
-		text = "the vehicle logged in over another connection before an answer came"
-	default:
-		text = "a state that this program does not know"
-	}
-	if r.Reason != "" {
-		text += " (" + r.Reason + ")"
-	}
-	return text
-}
-
-// paramIDs reads ids and names of parameters; nil when there are none.
-func paramIDs(c *cli.Context, list string) ([]int, error) {
+// paramNames reads the list of --params; nil when there is none.
+func paramNames(c *cli.Context, list string) ([]string, error) {
 	if list == "" {
 		return nil, nil
 	}
-	var ids []int
+	if list == "all" {
+		return standardParams(), nil
+	}
+	var names []string
 	for word := range strings.SplitSeq(list, ",") {
 		word = strings.TrimSpace(word)
-		n, err := strconv.ParseUint(word, 0, 8)
-		if err != nil {
-			id, ok := paramID(word)
-			if !ok {
-				return nil, usagef(c, "--params: %q is neither an id from 1 to 255 nor a name%s", word, didYouMean(word, paramNames()))
-			}
-			n = uint64(id)
+		if _, err := client.QueryCommand(client.Device{}, time.Now(), word); err != nil {
+			return nil, usagef(c, "--params: %q is neither an id from 1 to 254 nor a name%s", word, didYouMean(word, standardParams()))
 		}
-		ids = append(ids, int(n))
+		names = append(names, word)
 	}
-	return ids, nil
+	return names, nil
 }
 
-// paramValues reads NAME=VALUE; nil when there are none.
-func paramValues(c *cli.Context, list []string) ([]map[string]any, error) {
-	var params []map[string]any
+// paramSettings reads NAME=VALUE; nil when there are none.
+func paramSettings(c *cli.Context, list []string) ([]client.Setting, error) {
+	var settings []client.Setting
 	for _, s := range list {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok {
 			return nil, usagef(c, "--set %s: NAME=VALUE is wanted", s)
 		}
-		id, known := paramID(name)
-		if !known {
-			return nil, usagef(c, "--set: unknown parameter %q%s", name, didYouMean(name, paramNames()))
+		if _, known := codec.ParamByName(name); !known {
+			return nil, usagef(c, "--set: unknown parameter %q%s", name, didYouMean(name, standardParams()))
 		}
-		var v any = json.Number(value)
-		if strings.HasSuffix(name, "Domain") || strings.HasSuffix(name, "Version") {
-			v = value // texts, even one of digits
-		} else if _, err := strconv.ParseFloat(value, 64); err != nil {
-			return nil, usagef(c, "--set %s: %q is not a number", name, value)
-		}
-		params = append(params, map[string]any{"id": id, name: v})
+		settings = append(settings, client.Setting{Name: name, Value: value})
 	}
-	return params, nil
+	return settings, nil
 }
 
-// paramID finds a parameter by its name in a frame's JSON.
-func paramID(name string) (id uint8, ok bool) {
-	i := slices.Index(paramNames(), name)
-	return uint8(i + 1), i >= 0
-}
-
-// paramNames are the names of the parameters with ids from 1 to 16, in that order (2016 table B.10).
-func paramNames() []string {
-	names := make([]string, 16)
-	for i := range names {
-		names[i] = codec.Param{ID: uint8(i + 1)}.Name()
+// standardParams are the names of the standard's parameters in the order of their ids.
+func standardParams() []string {
+	var names []string
+	for id := codec.ParamStoragePeriod; id <= codec.ParamSampling; id++ {
+		names = append(names, codec.Param{ID: id}.Name())
 	}
 	return names
 }

@@ -235,19 +235,19 @@ func testSend(t *testing.T, g *gatewayProcess, dir, accessKey string) {
 		t.Helper()
 		require.NoError(t, json.Unmarshal([]byte(text), &a), text)
 	}
-	read(ok(t, "send", "query", "--data-dir", dir, "--vin", vin, "--params", "1,reportPeriod"))
+	read(ok(t, "send", "query", "--output", "json", "--data-dir", dir, "--vin", vin, "--params", "1,reportPeriod"))
 	require.Equal(t, "answered", a.State)
 	require.Equal(t, "paramQuery", a.Answer.Command)
 	require.Len(t, a.Answer.Params, 2)
 	require.Contains(t, a.Answer.Params[1], "reportPeriod")
 
-	read(ok(t, "send", "set", "--data-dir", dir, "--vin", vin, "--set", "heartbeatPeriod=77"))
+	read(ok(t, "send", "set", "--output", "json", "--data-dir", dir, "--vin", vin, "--set", "heartbeatPeriod=77"))
 	require.Equal(t, "answered", a.State)
-	read(ok(t, "send", "query", "--api", "http://"+g.Addresses.API, "--access-key", accessKey, "--vin", vin, "--params", "9"))
+	read(ok(t, "send", "query", "--output", "json", "--api", "http://"+g.Addresses.API, "--access-key", accessKey, "--vin", vin, "--params", "9"))
 	require.Equal(t, "answered", a.State)
 	require.InDelta(t, 77, a.Answer.Params[0]["heartbeatPeriod"], 0)
 
-	read(ok(t, "send", "control", "--data-dir", dir, "--vin", vin, "--id", "0x80", "--data", "01 02", "--no-wait"))
+	read(ok(t, "send", "control", "--output", "json", "--data-dir", dir, "--vin", vin, "--id", "0x80", "--data", "01 02", "--no-wait"))
 	require.Positive(t, a.MessageID)
 
 	code, _, stderr := tboxgate(t, "", "send", "query", "--data-dir", dir, "--vin", "LTEST000000000009", "--params", "1")

@@ -2,8 +2,14 @@
 // use an Alibaba Cloud SDK already do not need it; the API is the same.
 //
 //	c, err := client.New(client.Options{BaseURL: "http://127.0.0.1:8960", AccessKeyID: id, AccessKeySecret: secret})
-//	messageID, err := c.Send(ctx, client.Command{ProductKey: "gbt32960", DeviceName: vin, Command: codec.CommandParamQuery, Unit: unit})
-//	result, err := c.Wait(ctx, "gbt32960", messageID)
+//	d := client.Device{ProductKey: "gbt32960", DeviceName: vin}
+//	params, err := c.Query(ctx, d, "reportPeriod", "heartbeatPeriod")
+//	result, err := c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "10s"})
+//	result, err = c.Control(ctx, d, client.Control{ID: codec.ControlReset})
+//
+// These send, wait for the vehicle's answer and return an *EndError when there is none or it is no success. Send, Result and
+// Wait are the steps; QueryCommand, SetCommand, ControlCommand and JSONCommand build what Send takes. Errors are values to
+// test: errors.Is(err, client.ErrOffline).
 package client
 
 import (
@@ -67,19 +73,6 @@ func New(o Options) (*Client, error) {
 		o.HTTPClient = &http.Client{Timeout: 30 * time.Second}
 	}
 	return &Client{o: o, base: u.Scheme + "://" + u.Host + "/"}, nil
-}
-
-// Error is a failure that the gateway answered: of the front end (HTTPStatus 4xx or 5xx) or of the operation (usually 200).
-// docs/api.md lists the codes.
-type Error struct {
-	HTTPStatus int
-	Code       string // such as "iot.device.OfflineDevice"
-	Message    string
-	RequestID  string
-}
-
-func (e *Error) Error() string {
-	return fmt.Sprintf("%s (%s, HTTP %d, request %s)", strings.TrimSuffix(e.Message, "."), e.Code, e.HTTPStatus, e.RequestID)
 }
 
 // Command is a command to be sent.

@@ -190,3 +190,46 @@ func TestUnixSocket(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "answered", r.State)
 }
+
+// TestTyped: a query, a setting and a control against a vehicle, from names to the values of the answer.
+func TestTyped(t *testing.T) {
+	server := httptest.NewServer(newHandler(t, 0, false))
+	t.Cleanup(server.Close)
+	c := newClient(t, server.URL)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	d := client.Device{ProductKey: product, DeviceName: vin}
+	r, err := c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "10"})
+	require.NoError(t, err)
+	require.Equal(t, "answered", r.State)
+	_, err = r.Params()
+	require.ErrorContains(t, err, "no parameters")
+	r, err = c.Control(ctx, d, client.Control{ID: codec.ControlFactoryReset})
+	require.NoError(t, err)
+	require.Equal(t, "control", r.Command)
+
+	_, err = c.Query(ctx, d, "reportPeriod") // the vehicle answers with the time alone
+	require.ErrorContains(t, err, "the answer holds no parameters")
+	_, err = c.Query(ctx, client.Device{ProductKey: product, DeviceName: "LTEST000000000002"}, "reportPeriod")
+	require.ErrorIs(t, err, client.ErrNoDevice)
+	_, err = c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "0"})
+	var bad *client.ValueError
+	require.ErrorAs(t, err, &bad)
+}
+
+func TestParams(t *testing.T) {
+	r := client.Result{Body: []byte(`{"v":1,"edition":2016,"command":"paramQuery","flag":"success","vin":"V","encryption":"none",` +
+		`"time":"2026-03-04T05:06:07+08:00","params":[{"id":2,"reportPeriod":10},{"id":9,"heartbeatPeriod":null,"invalid":["heartbeatPeriod"]},` +
+		`{"id":4,"platformDomainLength":255},{"id":8,"firmwareVersion":"1.2"},{"id":16,"sampling":2}]}`)}
+	params, err := r.Params()
+	require.NoError(t, err)
+	require.Equal(t, []client.Param{
+		{ID: 2, Name: "reportPeriod", Value: "10", Unit: "s", Doc: "normal report period"},
+		{ID: 9, Name: "heartbeatPeriod", Unit: "s", Doc: "heartbeat period", Invalid: true},
+		{ID: 4, Name: "platformDomainLength", Value: "255", Doc: "length of the management platform's domain"},
+		{ID: 8, Name: "firmwareVersion", Value: "1.2", Doc: "firmware version"},
+		{ID: 16, Name: "sampling", Value: "2", Doc: "under sampling monitoring"},
+	}, params)
+	_, err = (&client.Result{}).Params()
+	require.Error(t, err)
+}
