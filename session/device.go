@@ -31,6 +31,30 @@ type Device struct {
 // so until RecoverOnline has run.
 func (d *Device) Online() bool { return d.LastOnlineAt.After(d.LastOfflineAt) }
 
+// Status is where a device is, in the words of Alibaba Cloud's API.
+type Status string
+
+// The statuses.
+const (
+	StatusUnactive Status = "UNACTIVE" // registered, never online
+	StatusOnline   Status = "ONLINE"
+	StatusOffline  Status = "OFFLINE"
+	StatusDisable  Status = "DISABLE" // it may not log in, whatever it was before
+)
+
+// Status tells where the device is, as far as the registry knows.
+func (d *Device) Status() Status {
+	switch {
+	case d.Disabled:
+		return StatusDisable
+	case d.Online():
+		return StatusOnline
+	case d.ActivatedAt.IsZero():
+		return StatusUnactive
+	}
+	return StatusOffline
+}
+
 // AppendJSON appends the device as one JSON object with the keys of a registry entry: vin productKey
 // registeredAt activatedAt lastOnlineAt lastOfflineAt offlineReason iccid edition disabled node
 // platform session. Keys without a value are left out.

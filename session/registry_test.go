@@ -579,3 +579,15 @@ func TestRegistryRaces(t *testing.T) {
 	require.Equal(t, slices.Collect(again.List("")), slices.Collect(r.List("")), "memory and store agree at the end")
 	require.Len(t, kv.Keys(), r.Len())
 }
+
+func TestDeviceStatus(t *testing.T) {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for want, d := range map[Status]Device{
+		StatusUnactive: {RegisteredAt: at},
+		StatusOnline:   {RegisteredAt: at, ActivatedAt: at, LastOnlineAt: at.Add(time.Minute), LastOfflineAt: at},
+		StatusOffline:  {RegisteredAt: at, ActivatedAt: at, LastOnlineAt: at, LastOfflineAt: at.Add(time.Minute)},
+		StatusDisable:  {RegisteredAt: at, ActivatedAt: at, LastOnlineAt: at.Add(time.Minute), Disabled: true},
+	} {
+		require.Equal(t, want, d.Status())
+	}
+}

@@ -203,6 +203,13 @@ func (n *node) presence(e session.PresenceEvent) {
 	n.state.registry.Note(e)
 	n.commands.Presence(e)
 	n.announce(e)
+	if e.Online {
+		// One that was disabled or deleted between the gate and the table was offline when barred looked. Not here: the
+		// table is locked.
+		if d, known := n.state.registry.Lookup(e.VIN); !known || d.Disabled {
+			go n.barred(e.VIN)
+		}
+	}
 }
 
 func (n *node) announce(e session.PresenceEvent) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -71,31 +72,46 @@ func (p *program) vehiclesCommand() *cli.Command {
 					return p.listVehicles(ctx, o, key, c.Bool(jsonFlag))
 				})
 			},
-		}, {
-			Name:        "delete",
-			Usage:       "let vehicles log in no more; those that are online are cut off",
-			ArgsUsage:   "VIN...",
-			Description: "Their records stay in the stream until they are too old.",
-			Flags:       operatorFlags(productFlag()),
-			Action: func(c *cli.Context) error {
-				args, err := arguments(c, 1, anyNumber)
-				if err != nil {
+		}, p.eachVehicle("disable", "keep vehicles from logging in; those that are online are cut off",
+			"They stay registered, with the status DISABLE in the API. Commands to them are refused.",
+			func(ctx context.Context, o *operator, vin codec.VIN) error {
+				return o.DisableVehicle(ctx, o.productKey, vin, true)
+			}),
+			p.eachVehicle("enable", "let disabled vehicles log in again", "",
+				func(ctx context.Context, o *operator, vin codec.VIN) error {
+					return o.DisableVehicle(ctx, o.productKey, vin, false)
+				}),
+			p.eachVehicle("delete", "let vehicles log in no more; those that are online are cut off",
+				"Their records stay in the stream until they are too old.",
+				func(ctx context.Context, o *operator, vin codec.VIN) error {
+					return o.DeleteVehicle(ctx, o.productKey, vin)
+				}),
+		},
+	}
+}
+
+// eachVehicle is a command that does one thing to every VIN on its line.
+func (p *program) eachVehicle(name, usage, description string, do func(context.Context, *operator, codec.VIN) error) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Description: description, ArgsUsage: "VIN...", Flags: operatorFlags(productFlag()),
+		Action: func(c *cli.Context) error {
+			args, err := arguments(c, 1, anyNumber)
+			if err != nil {
+				return err
+			}
+			return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
+				if err := o.knownProduct(ctx, o.productKey, true); err != nil {
 					return err
 				}
-				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-					if err := o.knownProduct(ctx, o.productKey, true); err != nil {
+				return each(args, func(text string) error {
+					vin, err := vinArgument(c, text)
+					if err != nil {
 						return err
 					}
-					return each(args, func(text string) error {
-						vin, err := vinArgument(c, text)
-						if err != nil {
-							return err
-						}
-						return o.DeleteVehicle(ctx, o.productKey, vin)
-					})
+					return do(ctx, o, vin)
 				})
-			},
-		}},
+			})
+		},
 	}
 }
 

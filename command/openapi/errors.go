@@ -83,7 +83,7 @@ var (
 	errBadDeviceName     = &businessError{"iot.device.InvalidFormattedDeviceName", "The deviceName format is incorrect."}
 	errInactiveDevice    = &businessError{"iot.device.InactiveDevice", "The device is inactive."}
 	errOfflineDevice     = &businessError{"iot.device.OfflineDevice", "The device is offline."}
-	errDisabledDevice    = &businessError{"iot.device.OfflineDevice", "The device is offline. It is disabled."}
+	errDisabledDevice    = &businessError{"iot.device.DisabledDevice", "The device is disabled."}
 	errNoDevice          = &businessError{"iot.Device.NotExistedDevice", "This device does not exist."}
 	errNullContent       = &businessError{"iot.messagebroker.NullMessageContent", "Message content cannot be empty."}
 	errContentBase64     = &businessError{"iot.messagebroker.MessageContentIsNotBase64Encode", "The message content is not base64 encoded."}

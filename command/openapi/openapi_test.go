@@ -478,7 +478,7 @@ func TestBusinessErrors(t *testing.T) {
 		"unknown product":        {map[string]string{"ProductKey": "unknown", "DeviceName": "LTEST000000000009"}, nil, "iot.prod.NotExistedProduct", ""},
 		"unknown device":         {map[string]string{"DeviceName": "LTEST000000000009"}, nil, "iot.Device.NotExistedDevice", "This device does not exist."},
 		"device of another":      {map[string]string{"DeviceName": "LTEST000000000004"}, nil, "iot.Device.NotExistedDevice", "This device does not exist."},
-		"disabled device":        {map[string]string{"DeviceName": "LTEST000000000003"}, nil, "iot.device.OfflineDevice", ""},
+		"disabled device":        {map[string]string{"DeviceName": "LTEST000000000003"}, nil, "iot.device.DisabledDevice", "The device is disabled."},
 		"never connected":        {map[string]string{"DeviceName": "LTEST000000000002"}, command.ErrOffline, "iot.device.InactiveDevice", "The device is inactive."},
 		"offline":                {nil, &command.SendError{Err: command.ErrOffline}, "iot.device.OfflineDevice", "The device is offline."},
 		"queue full":             {nil, &command.SendError{Err: command.ErrQueueFull}, "iot.messagebroker.RateLimit", ""},

@@ -192,11 +192,34 @@ func testVehicles(t *testing.T, c *admin.Client) {
 	require.Equal(t, []string{"A", "B", "C /?&"}, list(""))
 	require.Equal(t, []string{"C /?&"}, list("p2"))
 
+	require.NoError(t, c.DisableVehicle(ctx, "p2", vin(t, "C /?&"), true))
+	require.Contains(t, disabled(t, c, "p2"), "C /?&")
+	require.NoError(t, c.DisableVehicle(ctx, "p2", vin(t, "C /?&"), false))
+	require.Empty(t, disabled(t, c, "p2"))
+	require.ErrorIs(t, c.DisableVehicle(ctx, "p2", vin(t, "A"), true), admin.ErrNotFound)
+
 	require.NoError(t, c.DeleteVehicle(ctx, "p2", vin(t, "C /?&")))
 	err = c.DeleteVehicle(ctx, "p2", vin(t, "A"))
 	require.ErrorIs(t, err, admin.ErrNotFound)
 	require.Contains(t, err.Error(), `"A" in product "p2"`)
 	require.Equal(t, []string{"A", "B"}, list(""))
+}
+
+// disabled lists the disabled vehicles of a product.
+func disabled(t *testing.T, c *admin.Client, product string) (vins []string) {
+	t.Helper()
+	for line, err := range c.Vehicles(t.Context(), product) {
+		require.NoError(t, err)
+		var d struct {
+			VIN      string
+			Disabled bool
+		}
+		require.NoError(t, json.Unmarshal(line, &d))
+		if d.Disabled {
+			vins = append(vins, d.VIN)
+		}
+	}
+	return vins
 }
 
 func testSessions(t *testing.T, c *admin.Client, w *world) {

@@ -26,6 +26,8 @@ type Vehicles interface {
 	List(productKey string) iter.Seq[session.Device] // "" for all products; in the order of the VINs
 	Register(ctx context.Context, productKey string, vins []string) (session.RegisterResult, error)
 	Delete(ctx context.Context, productKey string, vin codec.VIN) error
+	// Disable sets whether the vehicle is kept from logging in. One that is online is cut off.
+	Disable(ctx context.Context, productKey string, vin codec.VIN, disabled bool) error
 }
 
 // Platforms are the enterprise platforms; session.Platforms is one.
@@ -102,6 +104,7 @@ const maxBody = 1 << 20
 //	DELETE /v1/sessions?vin=V       kick
 //	GET    /v1/vehicles             JSON lines; ?productKey=P for those of one product
 //	POST   /v1/vehicles             {"productKey":P,"vins":[…]}
+//	PATCH  /v1/vehicles?productKey=P&vin=V    {"disabled":true|false}
 //	DELETE /v1/vehicles?productKey=P&vin=V
 //	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
 //	GET    /v1/keys                 POST {"id","secret"}, both optional          DELETE ?id=I
@@ -112,6 +115,7 @@ func (a API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/vehicles", a.listVehicles)
 	mux.HandleFunc("POST /v1/vehicles", a.importVehicles)
+	mux.HandleFunc("PATCH /v1/vehicles", a.disableVehicle)
 	mux.HandleFunc("DELETE /v1/vehicles", a.deleteVehicle)
 	mux.HandleFunc("GET /v1/platforms", a.listPlatforms)
 	mux.HandleFunc("POST /v1/platforms", a.createPlatform)
@@ -218,6 +222,21 @@ func (a API) importVehicles(w http.ResponseWriter, r *http.Request) {
 	}
 	result, err := a.Vehicles.Register(r.Context(), req.ProductKey, req.VINs)
 	answer(w, result, err)
+}
+
+func (a API) disableVehicle(w http.ResponseWriter, r *http.Request) {
+	vin, ok := vinOf(w, r)
+	var req struct {
+		Disabled *bool `json:"disabled"`
+	}
+	if !ok || !readBody(w, r, &req) {
+		return
+	}
+	if req.Disabled == nil {
+		writeError(w, http.StatusBadRequest, "the body: disabled is missing")
+		return
+	}
+	answer(w, struct{}{}, a.Vehicles.Disable(r.Context(), r.URL.Query().Get("productKey"), vin, *req.Disabled))
 }
 
 func (a API) deleteVehicle(w http.ResponseWriter, r *http.Request) {

@@ -120,6 +120,12 @@ func (c *Client) Import(ctx context.Context, productKey string, vins []string) (
 	return result, c.do(ctx, http.MethodPost, "/v1/vehicles", nil, body, &result)
 }
 
+// DisableVehicle sets whether a vehicle is kept from logging in; ErrNotFound when it is not there.
+func (c *Client) DisableVehicle(ctx context.Context, productKey string, vin codec.VIN, disabled bool) error {
+	body := map[string]bool{"disabled": disabled}
+	return c.do(ctx, http.MethodPatch, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, body, nil)
+}
+
 // DeleteVehicle removes a vehicle from a product; ErrNotFound when it is not there.
 func (c *Client) DeleteVehicle(ctx context.Context, productKey string, vin codec.VIN) error {
 	return c.do(ctx, http.MethodDelete, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, nil, nil)
