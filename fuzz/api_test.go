@@ -41,7 +41,7 @@ func newAPI(t testing.TB, trusted bool) *api {
 	a := &api{}
 	h, err := openapi.New(openapi.Options{
 		Devices: devices{}, Commands: a, Keys: a, Trusted: trusted, CallsPerSecond: -1,
-		Products: func(key string) bool { return key == product },
+		Products: openapi.NewProducts(openapi.Product{Key: product}),
 		Now:      func() time.Time { return apiNow },
 	})
 	require.NoError(t, err)

@@ -13,6 +13,7 @@ const (
 	RefusedEmpty            = "emptyIdentifier"  // the frame's identifier is only padding
 	RefusedNotRegistered    = "notRegistered"    // the VIN is in no product
 	RefusedDisabled         = "disabled"         // the device is disabled
+	RefusedProduct          = "productUnknown"   // the VIN is in a product that is configured no more, or not for vehicles
 	RefusedFull             = "registryFull"     // the VIN could not register itself, there are too many devices
 	RefusedPlatformUnknown  = "platformUnknown"  // no platform has this code
 	RefusedPlatformPassword = "platformPassword" // user name or password is wrong
@@ -27,9 +28,9 @@ type Refusal struct {
 func (r *Refusal) String() string { return r.Reason }
 
 // Flag is the flag of the answer to the refused login: in the 2025 edition 0x04 for a VIN that is not
-// registered, else 0x02.
+// registered, or in no product that vehicles may log in to, else 0x02.
 func (r *Refusal) Flag(edition codec.Edition) codec.Flag {
-	if edition == codec.Edition2025 && r.Reason == RefusedNotRegistered {
+	if edition == codec.Edition2025 && (r.Reason == RefusedNotRegistered || r.Reason == RefusedProduct) {
 		return codec.FlagVINUnknown
 	}
 	return codec.FlagError
@@ -41,6 +42,7 @@ var (
 	refusedNotRegistered    = &Refusal{RefusedNotRegistered}
 	refusedDisabled         = &Refusal{RefusedDisabled}
 	refusedFull             = &Refusal{RefusedFull}
+	refusedProduct          = &Refusal{RefusedProduct}
 	refusedPlatformUnknown  = &Refusal{RefusedPlatformUnknown}
 	refusedPlatformPassword = &Refusal{RefusedPlatformPassword}
 )
@@ -51,6 +53,8 @@ type Gate struct {
 	Registry  *Registry
 	Platforms *Platforms
 
+	// Products are the keys of the products whose vehicles may log in; nil for all.
+	Products map[string]bool
 	// OpenProduct is the product in which the first login of an unknown VIN registers it; "" for
 	// none: then only registered VINs may log in.
 	OpenProduct string
@@ -77,7 +81,11 @@ func (g *Gate) Vehicle(vin codec.VIN, platform string) (productKey string, refus
 	case known && rec.disabled:
 		return "", refusedDisabled
 	case known:
-		return g.Registry.names.text(rec.product), nil
+		productKey = g.Registry.names.text(rec.product)
+		if g.Products != nil && !g.Products[productKey] {
+			return "", refusedProduct
+		}
+		return productKey, nil
 	case g.OpenProduct == "":
 		return "", refusedNotRegistered
 	case g.Registry.Len() >= cmp.Or(g.OpenLimit, 1_000_000):

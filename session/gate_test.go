@@ -23,6 +23,7 @@ func TestGateVehicle(t *testing.T) {
 	var log bytes.Buffer
 	closed := &Gate{Registry: r}
 	open := &Gate{Registry: r, OpenProduct: "dev", OpenLimit: 3, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	some := &Gate{Registry: r, Products: map[string]bool{"dev": true}, OpenProduct: "dev"}
 	for _, c := range []struct {
 		name     string
 		gate     *Gate
@@ -44,6 +45,8 @@ func TestGateVehicle(t *testing.T) {
 		{"open: again", open, "NEW1", "", "dev", ""},
 		{"open: full", open, "NEW2", "", "", RefusedFull},
 		{"closed: registered by the open one", closed, "NEW1", "", "dev", ""},
+		{"of a product that is not served", some, "KNOWN", "", "", RefusedProduct},
+		{"of one that is", some, "NEW1", "", "dev", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			product, refusal := c.gate.Vehicle(codec.MakeVIN([]byte(c.vin)), c.platform)

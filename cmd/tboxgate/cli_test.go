@@ -26,7 +26,7 @@ func TestMistakes(t *testing.T) {
 		{"serv", 2, "tboxgate: unknown command \"serv\" (did you mean \"serve\"?)\nSee: tboxgate --help\n"},
 		{"bogus", 2, "tboxgate: unknown command \"bogus\"\nSee: tboxgate --help\n"},
 		{"--dev", 2, "tboxgate: unknown flag --dev\nSee: tboxgate --help\n"},
-		{"keys", 2, "tboxgate keys: a command is missing: create, list, delete\nSee: tboxgate keys --help\n"},
+		{"keys", 2, "tboxgate keys: a command is missing: create, list, disable, enable, delete\nSee: tboxgate keys --help\n"},
 		{"keys crate", 2, "tboxgate keys: unknown command \"crate\" (did you mean \"create\"?)\nSee: tboxgate keys --help\n"},
 		{"serve --lisen x", 2, "tboxgate serve: unknown flag --lisen (did you mean \"--listen\"?)\nSee: tboxgate serve --help\n"},
 		{"serve --listen", 2, "tboxgate serve: flag --listen needs a value\nSee: tboxgate serve --help\n"},

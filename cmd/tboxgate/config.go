@@ -33,8 +33,8 @@ type Config struct {
 	NATS            NATS        `key:"nats" doc:"The embedded store."`
 	Sinks           []Sink      `key:"sinks" flag:"sink" into:"type" default:"nats" doc:"Where records go. --sink replaces the file's list."`
 	StoreHeartbeats bool        `key:"storeHeartbeats" doc:"Store heartbeats (0x07) and time syncs (0x08) as well."`
-	Products        []Product   `key:"products" flag:"product-key" into:"key" default:"gbt32960" doc:"The products vehicles belong to. --product-key replaces the file's list."`
-	AccessKeys      []AccessKey `key:"accessKeys" flag:"access-key" secret:"true" doc:"Access keys of the API as ID:SECRET, for containers and scripts. They are valid as long as they are given here; those of tboxgate keys are kept in the data directory."`
+	Products        []Product   `key:"products" flag:"product-key" into:"key" default:"gbt32960" doc:"The products that vehicles and devices belong to; each has its own settings. The first is the command line's default. --product-key replaces the file's list."`
+	AccessKeys      []AccessKey `key:"accessKeys" flag:"access-key" secret:"true" doc:"Access keys of the API as ID:SECRET, for containers and scripts; they may do everything. They are valid as long as they are given here; those of tboxgate keys, which can be limited, are kept in the data directory."`
 	Limits          Limits      `key:"limits" doc:"What one connection and all of them together may hold."`
 	Drain           Drain       `key:"drain" doc:"How the gateway stops on SIGTERM or SIGINT."`
 	Log             Log         `key:"log" doc:"The program's own log, on standard error."`
@@ -79,12 +79,6 @@ type Admin struct {
 type Sink struct {
 	Type    string `key:"type" oneof:"nats|discard" doc:"nats: the durable stream; discard: nowhere, for measuring."`
 	Payload string `key:"payload" default:"json" flag:"payload" oneof:"json|raw|both" doc:"A record holds the decoded frame, its bytes, or both."`
-}
-
-// Product is one product key.
-type Product struct {
-	Key          string `key:"key" doc:"1-32 letters and digits."`
-	Registration string `key:"registration" default:"closed" oneof:"closed|open" doc:"closed: only registered VINs may log in; open: a VIN is registered by its first login. With --dev open."`
 }
 
 // NATS is the store: JetStream, embedded in this process or external.

@@ -44,7 +44,7 @@ func TestConfigDefaults(t *testing.T) {
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
 		Sinks:    []Sink{{Type: "nats", Payload: "json"}},
-		Products: []Product{{Key: "gbt32960", Registration: "closed"}},
+		Products: []Product{{Key: "gbt32960", Protocol: "gbt32960", Registration: "closed", CheckUnit: "warn"}},
 		Limits: Limits{Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
 			Inbound: 1 << 20, Outbound: 256 << 10, BadFrames: 16, MaxFrame: 65531},
 		Drain: Drain{Window: 5 * time.Second, Timeout: 20 * time.Second},
@@ -68,7 +68,10 @@ api: {address: "127.0.0.1:80"}
 admin: {address: "0.0.0.0:9960", token: 0123456789abcdef}
 nats: {listen: "10.0.0.1:4222", user: reader, password: 12345, syncInterval: always}
 sinks: [{type: discard, payload: raw}]
-products: [{key: p1, registration: open}]
+products:
+  - {key: p1, registration: open, prependTime: true, instanceId: iot-1, commands: [query, set], accessKeys: ["p1key:p1secret"]}
+  - {key: p2, name: Buses, checkUnit: strict}
+  - {key: p3, protocol: mqtt}
 accessKeys: ["id:se:cret"]
 storeHeartbeats: true
 limits: {connections: 5, windowBytes: 64KiB, inbound: 131072}
@@ -87,7 +90,14 @@ log:
 	}, c.Listeners)
 	require.Equal(t, NATS{Listen: "10.0.0.1:4222", User: "reader", Password: "12345", MaxAge: 7 * 24 * time.Hour}, c.NATS)
 	require.Equal(t, []Sink{{Type: "discard", Payload: "raw"}}, c.Sinks)
-	require.Equal(t, []Product{{Key: "p1", Registration: "open"}}, c.Products)
+	require.Equal(t, []Product{
+		{Key: "p1", Protocol: "gbt32960", Registration: "open", InstanceID: "iot-1", Commands: []string{"query", "set"}, PrependTime: true,
+			CheckUnit: "warn", AccessKeys: []AccessKey{{ID: "p1key", Secret: "p1secret"}}},
+		{Key: "p2", Name: "Buses", Protocol: "gbt32960", Registration: "closed", CheckUnit: "strict"},
+		{Key: "p3", Protocol: "mqtt", Registration: "closed", CheckUnit: "warn"},
+	}, c.Products)
+	require.Equal(t, "p1", openProduct(c.Products))
+	require.Equal(t, map[string]bool{"p1": true, "p2": true}, vehicleProducts(c.Products))
 	require.Equal(t, []AccessKey{{ID: "id", Secret: "se:cret"}}, c.AccessKeys)
 	require.Equal(t, Size(64<<10), c.Limits.WindowBytes)
 	require.Equal(t, Size(128<<10), c.Limits.Inbound)
@@ -192,6 +202,17 @@ func TestConfigErrors(t *testing.T) {
 		{name: "sink without type", file: "sinks: [{payload: raw}]\n", want: `tboxgate.yaml:1: sinks[0].type: missing; one of nats, discard`},
 		{name: "product key", flags: map[string][]string{"product-key": {"a.b"}},
 			want: `--product-key: "a.b" is not a product key (1-32 letters and digits)`},
+		{name: "product twice", file: "products: [{key: a}, {key: b}, {key: a}]\n",
+			want: `tboxgate.yaml:1: products[2].key: "a" is products[0] already`},
+		{name: "two open products", file: "products:\n- {key: a, registration: open}\n- {key: b, registration: open}\n",
+			want: `tboxgate.yaml:3: products[1].registration: products[0] is open already; an unknown VIN can be registered in one product only`},
+		{name: "open MQTT product", file: "products: [{key: a, protocol: mqtt, registration: open}]\n",
+			want: `tboxgate.yaml:1: products[0].registration: devices of protocol mqtt have secrets, so they are registered before they connect; closed is wanted`},
+		{name: "no product", file: "products: []\n", want: `tboxgate.yaml:1: products: at least one is needed`},
+		{name: "command of a product", file: "products: [{key: a, commands: [query, reset]}]\n",
+			want: `tboxgate.yaml:1: products[0].commands[1]: "reset" is not allowed; one of query, set, control`},
+		{name: "access key of a product twice", file: "accessKeys: [\"a:1\"]\nproducts: [{key: a, accessKeys: [\"a:2\"]}]\n",
+			want: `tboxgate.yaml:2: products[0].accessKeys[0]: the id "a" is there twice`},
 		{name: "empty directory", flags: map[string][]string{"data-dir": {""}}, want: `--data-dir: must not be empty`},
 		{name: "several at once", file: "nod: a\napi: {address: x, port: 1}\n",
 			want: "tboxgate.yaml:1: unknown key \"nod\" (did you mean \"node\"?)\ntboxgate.yaml:2: unknown key \"port\" in api"},
@@ -218,6 +239,12 @@ func TestConfigDev(t *testing.T) {
 	require.Empty(t, c.DataDir, "serve makes a temporary one")
 	require.Equal(t, "open", c.Products[0].Registration)
 	require.Zero(t, c.Drain.Window)
+	c, err = load(t, "products: [{key: m, protocol: mqtt}, {key: a}, {key: b}]\n", nil, map[string][]string{"dev": {"true"}})
+	require.NoError(t, err)
+	require.Equal(t, "a", openProduct(c.Products), "the first of vehicles")
+	c, err = load(t, "products: [{key: a}, {key: b, registration: open}]\n", nil, map[string][]string{"dev": {"true"}})
+	require.NoError(t, err)
+	require.Equal(t, "b", openProduct(c.Products), "as it is said")
 
 	c, err = load(t, "dev: true\ndataDir: here\ndrain: {window: 1s}\n", nil, map[string][]string{"listen": {"[::1]:0", "localhost:0"}})
 	require.NoError(t, err)

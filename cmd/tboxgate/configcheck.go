@@ -7,8 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/tboxgate/tboxgate/command"
 )
 
 // devListen is where --dev listens for vehicles unless told otherwise.
@@ -34,9 +32,7 @@ func (l *configLoader) settle(c *Config) {
 	if l.from.of("drain.window") == "" {
 		c.Drain.Window = 0
 	}
-	for i := range c.Products {
-		c.Products[i].Registration = "open"
-	}
+	openFirst(c.Products)
 }
 
 // validate checks what one value alone cannot show.
@@ -104,21 +100,7 @@ func (l *configLoader) validate(c *Config) {
 			bad(fmt.Sprintf("sinks[%d].type", i), "missing; one of nats, discard")
 		}
 	}
-	if len(c.Products) != 1 {
-		bad("products", "exactly one is wanted, not %d", len(c.Products))
-	}
-	for i, p := range c.Products {
-		if !command.ValidProductKey(p.Key) {
-			bad(fmt.Sprintf("products[%d].key", i), "%q is not a product key (1-32 letters and digits)", p.Key)
-		}
-	}
-	seen := map[string]bool{}
-	for i, k := range c.AccessKeys {
-		if seen[k.ID] {
-			bad(fmt.Sprintf("accessKeys[%d]", i), "the id %q is there twice", k.ID)
-		}
-		seen[k.ID] = true
-	}
+	checkProducts(c, bad)
 	if c.Dev {
 		return
 	}

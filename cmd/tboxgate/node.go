@@ -147,11 +147,10 @@ func (n *node) gatewayOptions() gateway.Options {
 
 // gate makes the login rules. --dev lets any platform in, too.
 func (n *node) gate() *session.Gate {
-	g := &session.Gate{Registry: n.state.registry, Platforms: n.state.platforms, OpenPlatforms: n.cfg.Dev, Logger: n.log}
-	if p := n.cfg.Products[0]; p.Registration == "open" {
-		g.OpenProduct = p.Key
+	return &session.Gate{
+		Registry: n.state.registry, Platforms: n.state.platforms, OpenPlatforms: n.cfg.Dev, Logger: n.log,
+		Products: vehicleProducts(n.cfg.Products), OpenProduct: openProduct(n.cfg.Products),
 	}
-	return g
 }
 
 // apiOptions are those of the API on its address, or, trusted, on the admin socket.
@@ -159,7 +158,7 @@ func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
 		Devices: n.state.registry, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
 		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted),
-		Products:            func(key string) bool { return key == n.cfg.Products[0].Key },
+		Products:            apiProducts(n.cfg.Products),
 		Observe:             func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
 	}
 }
@@ -179,7 +178,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 		return nil, err
 	}
 	return admin.API{
-		Status: n.status, Sessions: n.table, Calls: calls,
+		Status: n.status, Sessions: n.table, Calls: calls, Products: adminProducts(n.cfg.Products),
 		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
 	}.Handler(), nil
 }
@@ -188,7 +187,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 func (n *node) status() admin.Status {
 	s := admin.Status{
 		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: session.At(n.started),
-		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Dev: n.cfg.Dev,
+		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Products: adminProducts(n.cfg.Products), Dev: n.cfg.Dev,
 		Addresses: admin.Addresses{API: n.doors.api.address(), Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
 		Sessions:  n.table.Len(), Devices: n.state.registry.Len(),
 	}

@@ -25,6 +25,8 @@ const (
 	tokenFlag   = "token"
 	jsonFlag    = "json"
 	productName = "product-key"
+
+	productAlias = "product"
 )
 
 // operatorFlags say which gateway is meant: that of a data directory, or a remote one.
@@ -42,7 +44,7 @@ func outputFlag() cli.Flag {
 }
 
 func productFlag() cli.Flag {
-	return &cli.StringFlag{Name: productName, Usage: "product key [$TBOXGATE_PRODUCT_KEY]", DefaultText: "the gateway's first"}
+	return &cli.StringFlag{Name: productName, Aliases: []string{productAlias}, Usage: "product key [$TBOXGATE_PRODUCT_KEY]", DefaultText: "the gateway's first"}
 }
 
 // need says what a command can do without a running gateway.
@@ -119,10 +121,14 @@ func (p *program) reach(c *cli.Context, client *admin.Client) (*operator, error)
 		client.Close()
 		return nil, err
 	}
-	return &operator{
-		Client: client, productKey: cmp.Or(p.setting(c, productName), status.ProductKey), products: []string{status.ProductKey},
+	o := &operator{
+		Client: client, productKey: cmp.Or(p.setting(c, productName), status.ProductKey),
 		where: "the gateway's products are", close: func() error { client.Close(); return nil },
-	}, nil
+	}
+	for _, product := range status.Products {
+		o.products = append(o.products, product.Key)
+	}
+	return o, nil
 }
 
 // openDirectory does without a gateway, under the directory's lock.
@@ -144,7 +150,7 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 	if err := s.open(c.Context, nil); err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
-	api := admin.API{Vehicles: s.registry, Platforms: s.platforms, Keys: keyBackend{s.keys}}
+	api := admin.API{Vehicles: s.registry, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}}
 	o := &operator{Client: admin.NewLocalClient(api.Handler()), where: "the configuration's products are", close: closeAll}
 	for _, product := range cfg.Products {
 		o.products = append(o.products, product.Key)

@@ -83,7 +83,7 @@ func (p *program) devKey(ctx context.Context, n *node) (key admin.Key, err error
 	if !n.cfg.Dev || len(n.state.keys.List()) > 0 {
 		return admin.Key{}, nil
 	}
-	return keyBackend{n.state.keys}.Create(ctx, "", "")
+	return keyBackend{n.state.keys}.Create(ctx, admin.NewKey{})
 }
 
 // announce prints where everything is and what to try next.

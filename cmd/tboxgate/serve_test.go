@@ -567,7 +567,7 @@ func TestCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"keys"}, []string{"create", "list", "delete"}},
+		{[]string{"keys"}, []string{"create", "list", "disable", "enable", "delete"}},
 		{[]string{"completion"}, []string{"bash", "zsh"}},
 		{[]string{"decode", "-"}, []string{"--pretty", "--dissect", "--pcap", "--port", "--help", "-h"}},
 	} {

@@ -62,11 +62,7 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 	if s.platforms, err = session.OpenPlatforms(ctx, s.store.KV(nats.BucketPlatforms), box, s.log); err != nil {
 		return err
 	}
-	static := make([]string, len(s.cfg.AccessKeys))
-	for i, k := range s.cfg.AccessKeys {
-		static[i] = k.ID + ":" + k.Secret
-	}
-	s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, static, s.log)
+	s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, staticKeys(s.cfg), s.log)
 	return err
 }
 
@@ -102,18 +98,40 @@ func (b keyBackend) List() []admin.Key {
 	infos := b.KeyStore.List()
 	keys := make([]admin.Key, len(infos))
 	for i, k := range infos {
-		keys[i] = admin.Key{ID: k.ID, CreatedAt: k.CreatedAt, Static: k.Static, Unreadable: k.Unreadable}
+		keys[i] = admin.Key{
+			ID: k.ID, CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, Products: k.Products, Temporary: k.Temporary, Disabled: k.Disabled,
+			Static: k.Static, Unreadable: k.Unreadable,
+		}
+		for _, r := range k.Allow {
+			keys[i].Allow = append(keys[i].Allow, string(r))
+		}
 	}
 	return keys
 }
 
 // Create makes a key; its errors are of the admin API's kinds.
-func (b keyBackend) Create(ctx context.Context, id, secret string) (admin.Key, error) {
-	k, err := b.KeyStore.Create(ctx, id, secret)
+func (b keyBackend) Create(ctx context.Context, n admin.NewKey) (admin.Key, error) {
+	grant, err := openapi.MakeGrant(n.Products, n.Allow)
 	if err != nil {
 		return admin.Key{}, keyError(err)
 	}
-	return admin.Key{ID: k.ID, Secret: k.Secret, CreatedAt: session.At(time.Now())}, nil
+	k, err := b.KeyStore.Create(ctx, openapi.NewKey{ID: n.ID, Secret: n.Secret, Grant: grant, ExpiresAt: n.ExpiresAt.Time, Temporary: n.Temporary})
+	if err != nil {
+		return admin.Key{}, keyError(err)
+	}
+	made := admin.Key{
+		ID: k.ID, Secret: k.Secret, SecurityToken: k.SecurityToken, CreatedAt: session.At(time.Now()), Products: grant.Products,
+		ExpiresAt: n.ExpiresAt, Temporary: n.Temporary,
+	}
+	for _, r := range grant.Allow {
+		made.Allow = append(made.Allow, string(r))
+	}
+	return made, nil
+}
+
+// SetDisabled switches a key off or on; its errors are of the admin API's kinds.
+func (b keyBackend) SetDisabled(ctx context.Context, id string, disabled bool) error {
+	return keyError(b.KeyStore.SetDisabled(ctx, id, disabled))
 }
 
 // Delete revokes a key; its errors are of the admin API's kinds.
@@ -125,6 +143,7 @@ func keyError(err error) error {
 	for from, to := range map[error]error{
 		openapi.ErrKeyNotFound: admin.ErrNotFound, openapi.ErrKeyExists: admin.ErrConflict,
 		openapi.ErrKeyStatic: admin.ErrConflict, openapi.ErrKeyFormat: admin.ErrInvalid,
+		openapi.ErrKeyGrant: admin.ErrInvalid,
 	} {
 		if errors.Is(err, from) {
 			return kindError{err, to}

@@ -57,7 +57,7 @@ func (p *program) vehiclesCommand() *cli.Command {
 		}, {
 			Name:  "list",
 			Usage: "list the registered vehicles",
-			Flags: operatorFlags(outputFlag(), &cli.StringFlag{Name: productName, Usage: "only those of one product", DefaultText: "all"}),
+			Flags: operatorFlags(outputFlag(), &cli.StringFlag{Name: productName, Aliases: []string{productAlias}, Usage: "only those of one product", DefaultText: "all"}),
 			Action: func(c *cli.Context) error {
 				if _, err := arguments(c, 0, 0); err != nil {
 					return err

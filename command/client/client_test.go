@@ -78,7 +78,7 @@ func newHandler(t *testing.T, after time.Duration, trusted bool) http.Handler {
 	table.Login(v.session)
 	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
 	h, err := openapi.New(openapi.Options{
-		Devices: devices{}, Commands: d, Keys: keyring{}, Products: func(key string) bool { return key == product }, Trusted: trusted,
+		Devices: devices{}, Commands: d, Keys: keyring{}, Products: openapi.NewProducts(openapi.Product{Key: product}), Trusted: trusted,
 	})
 	require.NoError(t, err)
 	return h

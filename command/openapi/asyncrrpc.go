@@ -31,8 +31,15 @@ func (h *Handler) asyncRRpc(ctx context.Context, c *call) ([]field, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !h.o.Products(productKey) {
+	if err := c.permit(rightOf(cmd), productKey); err != nil {
+		return nil, err
+	}
+	product, known := h.o.Products[productKey]
+	if !known {
 		return nil, errNoProduct
+	}
+	if !product.allows(cmd) {
+		return nil, notOfProduct("Commands of this kind (%s) may not be sent to devices of product %s.", rightOf(cmd), productKey)
 	}
 	device, ok := h.o.Devices.Lookup(vin)
 	if !ok || device.ProductKey != productKey {
@@ -42,7 +49,7 @@ func (h *Handler) asyncRRpc(ctx context.Context, c *call) ([]field, error) {
 		return nil, errDisabledDevice
 	}
 	id, err := h.o.Commands.Send(ctx, command.Request{
-		ProductKey: productKey, DeviceName: vin.String(), Command: cmd, Unit: unit, RequestID: c.requestID, AccessKeyID: c.keyID,
+		ProductKey: productKey, DeviceName: vin.String(), Command: cmd, Unit: unit, RequestID: c.requestID, AccessKeyID: c.key.ID,
 	})
 	switch {
 	case err == nil:

@@ -31,6 +31,7 @@ func (req *request) readEnvelope() envelope {
 // claim is a signature that came with a request, ready to be checked against the secret of the key it names.
 type claim struct {
 	keyID  string
+	token  string // security token, "" for none
 	nonce  string
 	signed time.Time
 	// given is the signature in the request; compute makes the right one; text is what was signed (signature 1 only).
@@ -39,8 +40,8 @@ type claim struct {
 	text    string
 }
 
-// verify authenticates a request and returns the id of the access key that signed it.
-func (h *Handler) verify(req *request) (keyID string, fail *frontError) {
+// verify authenticates a request and returns the access key that signed it.
+func (h *Handler) verify(req *request) (key Key, fail *frontError) {
 	var c claim
 	if isV3(req.http) {
 		c, fail = claim3(req)
@@ -48,39 +49,60 @@ func (h *Handler) verify(req *request) (keyID string, fail *frontError) {
 		c, fail = claim1(req)
 	}
 	if fail != nil {
-		return "", fail
+		return Key{}, fail
 	}
 	now := h.o.Now()
 	if age := now.Sub(c.signed); age > h.o.Window || age < -h.o.Window {
-		return "", errTimeExpired
+		return Key{}, errTimeExpired
 	}
 	key, ok := h.o.Keys.Lookup(c.keyID)
 	if !ok {
-		return "", errKeyNotFound
+		return Key{}, errKeyNotFound
 	}
 	if key.Disabled {
-		return "", errKeyInactive
+		return Key{}, errKeyInactive
 	}
 	if subtle.ConstantTimeCompare([]byte(c.given), []byte(c.compute(key.Secret))) != 1 {
 		if h.o.EchoStringToSign && c.text != "" {
 			// SDKs of the old generation compare what follows the colon with their own text, so nothing may follow it.
-			return "", front(errSignatureMismatch.status, errSignatureMismatch.code, "Specified signature is not matched with our calculation. server string to sign is:"+c.text)
+			return Key{}, front(errSignatureMismatch.status, errSignatureMismatch.code, "Specified signature is not matched with our calculation. server string to sign is:"+c.text)
 		}
-		return "", errSignatureMismatch
+		return Key{}, errSignatureMismatch
+	}
+	if fail := checkToken(&key, c.token, now); fail != nil {
+		return Key{}, fail
 	}
 	// Only now: whoever cannot sign can neither fill the nonce memory nor use up a key's calls.
 	if !h.limits.allow(c.keyID, now) {
-		return "", errThrottled
+		return Key{}, errThrottled
 	}
 	switch h.nonces.use(c.keyID, c.nonce, c.signed, now, h.o.Window) {
 	case nonceUsed:
-		return "", errNonceUsed
+		return Key{}, errNonceUsed
 	case nonceForgotten:
-		return "", errTimeExpired
+		return Key{}, errTimeExpired
 	case nonceFull:
-		return "", errThrottled
+		return Key{}, errThrottled
 	}
-	return c.keyID, nil
+	return key, nil
+}
+
+// checkToken holds a call's security token against that of its key, and looks whether the key has expired.
+func checkToken(key *Key, token string, now time.Time) *frontError {
+	expired := !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt)
+	switch {
+	case key.SecurityToken == "" && token != "":
+		return errNoSecurityToken
+	case key.SecurityToken != "" && token == "":
+		return errMissing("SecurityToken")
+	case subtle.ConstantTimeCompare([]byte(token), []byte(key.SecurityToken)) != 1:
+		return errSecurityToken
+	case expired && token != "":
+		return errTokenExpired
+	case expired:
+		return errKeyExpired
+	}
+	return nil
 }
 
 // claim1 reads signature 1: everything is in the parameters.
@@ -97,16 +119,13 @@ func claim1(req *request) (claim, *frontError) {
 	if p["SignatureVersion"] != signature.Version1 {
 		return claim{}, errSignatureVersion
 	}
-	if p["SecurityToken"] != "" {
-		return claim{}, errSecurityToken
-	}
 	signed, err := time.Parse(signature.TimeFormat, p["Timestamp"])
 	if err != nil {
 		return claim{}, errTimeFormat
 	}
 	text := signature.StringToSign(req.http.Method, p)
 	return claim{
-		keyID: p["AccessKeyId"], nonce: p["SignatureNonce"], signed: signed, given: p["Signature"], text: text,
+		keyID: p["AccessKeyId"], token: p["SecurityToken"], nonce: p["SignatureNonce"], signed: signed, given: p["Signature"], text: text,
 		compute: func(secret string) string { return signature.Sign1(secret, text) },
 	}, nil
 }
@@ -125,9 +144,6 @@ func claim3(req *request) (claim, *frontError) {
 		if header.Get(name) == "" {
 			return claim{}, errMissing(name)
 		}
-	}
-	if header.Get("x-acs-security-token") != "" {
-		return claim{}, errSecurityToken
 	}
 	signed, err := time.Parse(signature.TimeFormat, header.Get("x-acs-date"))
 	if err != nil {
@@ -150,7 +166,7 @@ func claim3(req *request) (claim, *frontError) {
 		},
 	}.CanonicalRequest()
 	return claim{
-		keyID: auth.Credential, nonce: header.Get("x-acs-signature-nonce"), signed: signed, given: strings.ToLower(auth.Signature),
+		keyID: auth.Credential, token: header.Get("x-acs-security-token"), nonce: header.Get("x-acs-signature-nonce"), signed: signed, given: strings.ToLower(auth.Signature),
 		compute: func(secret string) string { return signature.Sign3(secret, canonical) },
 	}, nil
 }

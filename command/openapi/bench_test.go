@@ -24,7 +24,7 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 func BenchmarkAsyncRRpc(b *testing.B) {
 	h, err := openapi.New(openapi.Options{
 		Devices: devices{testVIN: {ProductKey: testProduct, ActivatedAt: now}}, Commands: &commands{}, CallsPerSecond: -1,
-		Keys: keyring{testKey: {ID: testKey, Secret: testSecret}}, Products: func(string) bool { return true },
+		Keys: keyring{testKey: {ID: testKey, Secret: testSecret}}, Products: openapi.NewProducts(openapi.Product{Key: testProduct}),
 	})
 	if err != nil {
 		b.Fatal(err)

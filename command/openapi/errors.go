@@ -40,7 +40,10 @@ var (
 	errSignatureVersion   = front(http.StatusBadRequest, "InvalidSignatureVersion", "Specified signature version is not valid.")
 	errSignatureMismatch  = front(http.StatusBadRequest, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation.")
 	errContentHash        = front(http.StatusBadRequest, "SignatureDoesNotMatch", "Specified signature is not matched with our calculation. x-acs-content-sha256 is not the SHA-256 of the request body.")
-	errSecurityToken      = front(http.StatusBadRequest, "InvalidSecurityToken.NotSupported", "STS security tokens are not accepted here. Use an access key of the gateway.")
+	errKeyExpired         = front(http.StatusBadRequest, "InvalidAccessKeyId.Inactive", "Specified access key is expired.")
+	errNoSecurityToken    = front(http.StatusBadRequest, "InvalidSecurityToken.NotSupported", "The access key has no security token, so calls with one are refused. Call without SecurityToken, or use a temporary key of the gateway.")
+	errSecurityToken      = front(http.StatusBadRequest, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatch with the AccessKey.")
+	errTokenExpired       = front(http.StatusBadRequest, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 	errThrottled          = front(http.StatusBadRequest, "Throttling.User", "Request was denied due to user flow control.")
 	errParamEncoding      = front(http.StatusBadRequest, "InvalidParameter.Encoding", "The parameters are not well percent-encoded.")
 	errContentType        = front(http.StatusUnsupportedMediaType, "UnsupportedContentType", "The request body must be "+formType+".")
@@ -91,6 +94,11 @@ var (
 	errResultNotFound    = &businessError{"iot.messagebroker.NotExistedMessage", "There is no command with this MessageId for this product, or it is older than 7 days."}
 	errResultUnavailable = &businessError{"iot.system.SystemException", "The command results cannot be read at the moment."}
 )
+
+// notOfProduct is the code for what the settings of a product forbid.
+func notOfProduct(format string, args ...any) *businessError {
+	return &businessError{"iot.common.AuthActionPermissionDeny", fmt.Sprintf(format, args...)}
+}
 
 // badParameter is the code for parameters that are present but wrong and have no code of their own on any public page.
 func badParameter(format string, args ...any) *businessError {

@@ -3,14 +3,10 @@ package openapi
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -33,62 +29,6 @@ type Sealer interface {
 	Open(sealed []byte, context string) ([]byte, error)
 }
 
-// Errors of KeyStore, to be tested with errors.Is.
-var (
-	ErrKeyFormat   = errors.New("an access key id has 1 to 64 of A-Z a-z 0-9 - _, a secret 8 to 128 printable characters without spaces")
-	ErrKeyExists   = errors.New("the access key exists already")
-	ErrKeyNotFound = errors.New("no such access key")
-	ErrKeyStatic   = errors.New("the access key is given by a flag, the environment or the configuration, not stored")
-)
-
-// KeyError says which access key an error is about.
-type KeyError struct {
-	ID  string
-	Err error
-}
-
-func (e *KeyError) Error() string { return fmt.Sprintf("access key %q: %v", e.ID, e.Err) }
-
-// Unwrap returns the cause.
-func (e *KeyError) Unwrap() error { return e.Err }
-
-// Key is an access key as the verifier needs it. It prints without its secret.
-type Key struct {
-	ID       string
-	Secret   string
-	Disabled bool
-}
-
-// String hides the secret.
-func (k Key) String() string { return "Key(" + k.ID + ")" }
-
-// GoString hides the secret.
-func (k Key) GoString() string { return k.String() }
-
-// LogValue hides the secret.
-func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
-
-// KeyInfo describes an access key without its secret.
-type KeyInfo struct {
-	ID        string            `json:"id"`
-	CreatedAt session.Timestamp `json:"createdAt,omitzero"` // zero for a static key
-	Static    bool              `json:"static,omitempty"`   // from a flag, the environment or the configuration: cannot be deleted
-	// Unreadable: the secret was sealed with another seal key. The access key does not work; delete it and create it again.
-	Unreadable bool `json:"unreadable,omitempty"`
-}
-
-// storedKey is the JSON of a bucket entry. The secret must be readable again: an HMAC cannot be verified by a hash.
-type storedKey struct {
-	ID        string            `json:"id"`
-	Secret    []byte            `json:"secret"` // sealed
-	CreatedAt session.Timestamp `json:"createdAt"`
-}
-
-type keyEntry struct {
-	key  Key
-	info KeyInfo
-}
-
 // KeyStore holds the access keys: those in the bucket, kept in memory and up to date by watching it, and static ones.
 type KeyStore struct {
 	kv     KV
@@ -96,28 +36,29 @@ type KeyStore struct {
 	logger *slog.Logger
 	stop   context.CancelFunc
 
+	changing sync.Mutex // one change at a time, so that what is put is based on what is there
+
 	mu      sync.RWMutex
 	stored  map[string]keyEntry
 	static  map[string]keyEntry
 	deleted map[string]bool // by this node, until the watch has told so
 }
 
-// OpenKeys loads the access keys, for which ctx is the limit, and follows the bucket until Close. static holds keys as "ID:SECRET"; a static key takes
+// OpenKeys loads the access keys, for which ctx is the limit, and follows the bucket until Close. A static key takes
 // precedence over a stored one of the same id.
-func OpenKeys(ctx context.Context, kv KV, box Sealer, static []string, logger *slog.Logger) (*KeyStore, error) {
+func OpenKeys(ctx context.Context, kv KV, box Sealer, static []Key, logger *slog.Logger) (*KeyStore, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &KeyStore{kv: kv, box: box, logger: logger, stored: map[string]keyEntry{}, static: map[string]keyEntry{}, deleted: map[string]bool{}}
-	for i, pair := range static {
-		id, secret, _ := strings.Cut(pair, ":")
-		if !validKeyID(id) || !validSecret(secret) {
-			return nil, fmt.Errorf("openapi: static access key %d, want ID:SECRET: %w", i+1, ErrKeyFormat) // not quoted: it may hold the secret
+	for i, k := range static {
+		if !validKeyID(k.ID) || !validSecret(k.Secret) {
+			return nil, fmt.Errorf("openapi: static access key %d: %w", i+1, ErrKeyFormat) // not quoted: the id may hold the secret
 		}
-		if _, twice := s.static[id]; twice {
-			return nil, &KeyError{id, ErrKeyExists}
+		if _, twice := s.static[k.ID]; twice {
+			return nil, &KeyError{k.ID, ErrKeyExists}
 		}
-		s.static[id] = keyEntry{Key{ID: id, Secret: secret}, KeyInfo{ID: id, Static: true}}
+		s.static[k.ID] = newStaticEntry(k)
 	}
 	// The watch outlives ctx, which limits the loading only.
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -151,23 +92,20 @@ func (s *KeyStore) follow(name string, value []byte) {
 		s.logger.Error("access key entry cannot be read", "key", name)
 		return
 	}
-	entry := keyEntry{Key{ID: stored.ID}, KeyInfo{ID: stored.ID, CreatedAt: stored.CreatedAt}}
-	if secret, err := s.box.Open(stored.Secret, sealContext(stored.ID)); err != nil {
+	entry, err := newStoredEntry(stored, s.box)
+	if err != nil {
 		s.logger.Error("access key does not work: its secret was sealed with another seal key", "key", name)
-		entry.info.Unreadable = true
-	} else {
-		entry.key.Secret = string(secret)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.deleted[name] {
+	old, known := s.stored[name]
+	stale := known && old.stored.CreatedAt.Equal(stored.CreatedAt.Time) && old.stored.Revision > stored.Revision
+	if !s.deleted[name] && !stale {
 		s.stored[name] = entry
 	}
 }
 
-func sealContext(id string) string { return "accessKey/" + id }
-
-// Lookup returns the key with the given id, if it works.
+// Lookup returns the key with the given id, if its secret can be read.
 func (s *KeyStore) Lookup(id string) (Key, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -178,39 +116,107 @@ func (s *KeyStore) Lookup(id string) (Key, bool) {
 	return entry.key, ok && !entry.info.Unreadable
 }
 
-// Create makes an access key and returns it with its secret, which nobody will be shown again. With id "" both are
-// generated; with an id and secret "" the secret is. It works on this node when Create returns. The error is a *KeyError.
-func (s *KeyStore) Create(ctx context.Context, id, secret string) (Key, error) {
-	if id == "" {
-		id = "tbg" + randomText(20)
+// NewKey says what Create is to make. What is empty is made up or not limited.
+type NewKey struct {
+	ID, Secret string
+	Grant      Grant
+	ExpiresAt  time.Time // zero: never
+	Temporary  bool      // with a security token, as STS gives them; needs ExpiresAt
+}
+
+// Create makes an access key and returns it with its secrets, which nobody will be shown again. It works on this node when
+// Create returns. The error is a *KeyError.
+func (s *KeyStore) Create(ctx context.Context, n NewKey) (Key, error) {
+	k := Key{ID: n.ID, Secret: n.Secret, Grant: n.Grant, ExpiresAt: n.ExpiresAt}
+	if k.ID == "" {
+		k.ID = "tbg" + randomText(20)
+		if n.Temporary {
+			k.ID = "STS." + randomText(20)
+		}
 	}
-	if secret == "" {
-		secret = randomText(40)
+	if k.Secret == "" {
+		k.Secret = randomText(40)
 	}
-	if !validKeyID(id) || !validSecret(secret) {
-		return Key{}, &KeyError{id, ErrKeyFormat}
+	if n.Temporary {
+		k.SecurityToken = randomText(64)
 	}
+	switch {
+	case !validKeyID(k.ID) || !validSecret(k.Secret):
+		return Key{}, &KeyError{k.ID, ErrKeyFormat}
+	case n.Temporary && n.ExpiresAt.IsZero():
+		return Key{}, &KeyError{k.ID, fmt.Errorf("%w: a key with a security token expires", ErrKeyGrant)}
+	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(time.Now()):
+		return Key{}, &KeyError{k.ID, fmt.Errorf("%w: it would have expired already", ErrKeyGrant)}
+	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.RLock()
-	_, isStatic := s.static[id]
-	_, isStored := s.stored[id]
+	_, isStatic := s.static[k.ID]
+	_, isStored := s.stored[k.ID]
 	s.mu.RUnlock()
 	if isStatic || isStored {
-		return Key{}, &KeyError{id, ErrKeyExists}
+		return Key{}, &KeyError{k.ID, ErrKeyExists}
 	}
-	stored := storedKey{ID: id, Secret: s.box.Seal([]byte(secret), sealContext(id)), CreatedAt: session.At(time.Now())}
-	value, err := json.Marshal(stored)
-	if err != nil {
-		return Key{}, &KeyError{id, err}
+	stored := storedKey{
+		ID: k.ID, Secret: s.box.Seal([]byte(k.Secret), sealContext(k.ID)), CreatedAt: session.At(time.Now()),
+		Products: k.Grant.Products, Allow: k.Grant.Allow,
 	}
-	if err := s.kv.Put(ctx, id, value); err != nil {
-		return Key{}, &KeyError{id, err}
+	if !k.ExpiresAt.IsZero() {
+		stored.ExpiresAt = session.At(k.ExpiresAt)
 	}
-	key := Key{ID: id, Secret: secret}
+	if n.Temporary {
+		stored.SecurityToken = s.box.Seal([]byte(k.SecurityToken), tokenContext(k.ID))
+	}
+	if err := s.put(ctx, stored); err != nil {
+		return Key{}, err
+	}
+	return k, nil
+}
+
+// SetDisabled switches an access key off or on again: on this node before it returns, on others as soon as they hear of it.
+// The error is a *KeyError; when the bucket does not answer, a key that was to be disabled stays so on this node.
+func (s *KeyStore) SetDisabled(ctx context.Context, id string, disabled bool) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
-	delete(s.deleted, id)
-	s.stored[id] = keyEntry{key, KeyInfo{ID: id, CreatedAt: stored.CreatedAt}}
+	_, isStatic := s.static[id]
+	entry, isStored := s.stored[id]
+	stored := entry.stored
+	stored.Disabled = disabled
+	stored.Revision++
+	if isStored && disabled && !isStatic {
+		entry.key.Disabled, entry.info.Disabled, entry.stored = true, true, stored
+		s.stored[id] = entry
+	}
 	s.mu.Unlock()
-	return key, nil
+	switch {
+	case isStatic:
+		return &KeyError{id, ErrKeyStatic}
+	case !isStored:
+		return &KeyError{id, ErrKeyNotFound}
+	}
+	return s.put(ctx, stored)
+}
+
+// put writes an entry to the bucket and takes it over.
+func (s *KeyStore) put(ctx context.Context, stored storedKey) error {
+	value, err := json.Marshal(stored)
+	if err == nil {
+		err = s.kv.Put(ctx, stored.ID, value)
+	}
+	if err != nil {
+		return &KeyError{stored.ID, err}
+	}
+	entry, _ := newStoredEntry(stored, s.box) // an unreadable one says so itself
+	s.mu.Lock()
+	if stored.Revision == 0 { // a new key, also one that was deleted before
+		delete(s.deleted, stored.ID)
+	}
+	if !s.deleted[stored.ID] {
+		s.stored[stored.ID] = entry
+	}
+	s.mu.Unlock()
+	return nil
 }
 
 // Delete revokes an access key: on this node before it returns, on others as soon as they hear of it. The error is a
@@ -231,6 +237,8 @@ func (s *KeyStore) Delete(ctx context.Context, id string) error {
 	case !isStored:
 		return &KeyError{id, ErrKeyNotFound}
 	}
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	if err := s.kv.Delete(ctx, id); err != nil {
 		return &KeyError{id, err}
 	}
@@ -252,35 +260,4 @@ func (s *KeyStore) List() []KeyInfo {
 	s.mu.RUnlock()
 	slices.SortFunc(list, func(a, b KeyInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return list
-}
-
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-func validKeyID(id string) bool {
-	if len(id) < 1 || len(id) > 64 {
-		return false
-	}
-	return strings.Trim(id, alphanumeric+"-_") == ""
-}
-
-func validSecret(secret string) bool {
-	if len(secret) < 8 || len(secret) > 128 {
-		return false
-	}
-	for i := 0; i < len(secret); i++ {
-		if secret[i] <= ' ' || secret[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-// randomText returns n random letters and digits.
-func randomText(n int) string {
-	text := make([]byte, n)
-	for i := range text {
-		k, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphanumeric)))) // never fails: crypto/rand ends the process instead
-		text[i] = alphanumeric[k.Int64()]
-	}
-	return string(text)
 }

@@ -23,7 +23,7 @@ func newBox(t *testing.T, fill byte) *seal.Box {
 	return box
 }
 
-func openKeys(t *testing.T, kv *memkv.KV, box *seal.Box, static ...string) *openapi.KeyStore {
+func openKeys(t *testing.T, kv *memkv.KV, box *seal.Box, static ...openapi.Key) *openapi.KeyStore {
 	t.Helper()
 	keys, err := openapi.OpenKeys(context.Background(), kv, box, static, nil)
 	require.NoError(t, err)
@@ -34,11 +34,11 @@ func openKeys(t *testing.T, kv *memkv.KV, box *seal.Box, static ...string) *open
 func TestKeysLiveInTheBucket(t *testing.T) {
 	ctx, kv, box := context.Background(), memkv.New(), newBox(t, 1)
 	keys := openKeys(t, kv, box)
-	made, err := keys.Create(ctx, "", "")
+	made, err := keys.Create(ctx, openapi.NewKey{})
 	require.NoError(t, err)
 	require.Regexp(t, `^tbg[A-Za-z0-9]{20}$`, made.ID)
 	require.Regexp(t, `^[A-Za-z0-9]{40}$`, made.Secret)
-	given, err := keys.Create(ctx, "my-key", "my-secret-1")
+	given, err := keys.Create(ctx, openapi.NewKey{ID: "my-key", Secret: "my-secret-1"})
 	require.NoError(t, err)
 	require.Equal(t, openapi.Key{ID: "my-key", Secret: "my-secret-1"}, given)
 
@@ -72,14 +72,14 @@ func TestKeysLiveInTheBucket(t *testing.T) {
 func TestStaticKeys(t *testing.T) {
 	ctx, kv, box := context.Background(), memkv.New(), newBox(t, 1)
 	first := openKeys(t, kv, box)
-	_, err := first.Create(ctx, "testid", "stored-secret")
+	_, err := first.Create(ctx, openapi.NewKey{ID: "testid", Secret: "stored-secret"})
 	require.NoError(t, err)
-	keys := openKeys(t, kv, box, "testid:test:secret", "other:12345678")
+	keys := openKeys(t, kv, box, openapi.Key{ID: "testid", Secret: "test:secret"}, openapi.Key{ID: "other", Secret: "12345678"})
 	found, ok := keys.Lookup("testid")
 	require.True(t, ok)
 	require.Equal(t, "test:secret", found.Secret, "a static key goes before a stored one")
 	require.ErrorIs(t, keys.Delete(ctx, "testid"), openapi.ErrKeyStatic)
-	_, err = keys.Create(ctx, "other", "")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "other"})
 	require.ErrorIs(t, err, openapi.ErrKeyExists)
 	require.Equal(t, []openapi.KeyInfo{{ID: "other", Static: true}, {ID: "testid", Static: true}}, keys.List())
 	require.Len(t, kv.Keys(), 1, "never stored")
@@ -87,23 +87,24 @@ func TestStaticKeys(t *testing.T) {
 
 func TestKeyErrors(t *testing.T) {
 	ctx, kv, box := context.Background(), memkv.New(), newBox(t, 1)
-	for _, static := range []string{"", "id", "id:", ":secret12", "id:short", "i d:secret12", "id:secret 12"} {
-		_, err := openapi.OpenKeys(ctx, kv, box, []string{static}, nil)
+	for _, static := range []openapi.Key{{}, {ID: "id"}, {Secret: "secret12"}, {ID: "id", Secret: "short"}, {ID: "i d", Secret: "secret12"},
+		{ID: ".id", Secret: "secret12"}, {ID: "i..d", Secret: "secret12"}, {ID: "id", Secret: "secret 12"}} {
+		_, err := openapi.OpenKeys(ctx, kv, box, []openapi.Key{static}, nil)
 		require.ErrorIs(t, err, openapi.ErrKeyFormat, "%q", static)
 		require.NotContains(t, err.Error(), "secret12")
 	}
-	_, err := openapi.OpenKeys(ctx, kv, box, []string{"id:12345678", "id:87654321"}, nil)
+	_, err := openapi.OpenKeys(ctx, kv, box, []openapi.Key{{ID: "id", Secret: "12345678"}, {ID: "id", Secret: "87654321"}}, nil)
 	require.ErrorIs(t, err, openapi.ErrKeyExists)
 
 	keys := openKeys(t, kv, box)
-	_, err = keys.Create(ctx, "bad id", "")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "bad id"})
 	require.ErrorIs(t, err, openapi.ErrKeyFormat)
-	_, err = keys.Create(ctx, "id", "short")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "id", Secret: "short"})
 	require.ErrorIs(t, err, openapi.ErrKeyFormat)
 	require.ErrorIs(t, keys.Delete(ctx, "id"), openapi.ErrKeyNotFound)
-	_, err = keys.Create(ctx, "id", "")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "id"})
 	require.NoError(t, err)
-	_, err = keys.Create(ctx, "id", "")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "id"})
 	require.ErrorIs(t, err, openapi.ErrKeyExists)
 	var keyErr *openapi.KeyError
 	require.ErrorAs(t, err, &keyErr)
@@ -111,7 +112,7 @@ func TestKeyErrors(t *testing.T) {
 
 	away := errors.New("store away")
 	kv.Fail(away)
-	_, err = keys.Create(ctx, "second", "")
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "second"})
 	require.ErrorIs(t, err, away)
 	_, ok := keys.Lookup("second")
 	require.False(t, ok)
@@ -125,7 +126,7 @@ func TestKeyErrors(t *testing.T) {
 
 func TestKeysUnderAnotherSealKey(t *testing.T) {
 	ctx, kv := context.Background(), memkv.New()
-	made, err := openKeys(t, kv, newBox(t, 1)).Create(ctx, "", "")
+	made, err := openKeys(t, kv, newBox(t, 1)).Create(ctx, openapi.NewKey{})
 	require.NoError(t, err)
 	require.NoError(t, kv.Put(ctx, "junk", []byte("{")))
 	keys := openKeys(t, kv, newBox(t, 2))

@@ -44,10 +44,11 @@ type Keys interface {
 type Options struct {
 	Devices  Devices
 	Commands Commands
-	Keys     Keys                         // not needed by a Trusted handler
-	Products func(productKey string) bool // whether a product exists
+	Keys     Keys // not needed by a Trusted handler
+	Products Products
+	Topics   Topics // the devices of MQTT products; nil: none can be reached
 
-	// Trusted answers calls without any signature, as access key "local". For the unix socket of the admin interface,
+	// Trusted answers calls without any signature, as access key "local", which may do everything. For the unix socket of the admin interface,
 	// whose file permissions say who may call.
 	Trusted bool
 	// BusinessErrorStatus is the HTTP status of an operation's failure: 200 (default: what Alibaba's service does and its
@@ -89,7 +90,7 @@ type Handler struct {
 // call is one authenticated call of an operation.
 type call struct {
 	requestID string
-	keyID     string
+	key       Key
 	params    map[string]string
 }
 
@@ -178,21 +179,21 @@ func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID 
 	if env.action == "" {
 		return "", nil, errMissing("Action")
 	}
-	keyID = "local"
+	key := Key{ID: "local"}
 	if !h.o.Trusted {
-		if keyID, fail = h.verify(req); fail != nil {
+		if key, fail = h.verify(req); fail != nil {
 			return "", nil, fail
 		}
 	}
 	if env.version != "" && env.version != apiVersion {
-		return keyID, nil, errVersion
+		return key.ID, nil, errVersion
 	}
 	op, known := h.operations[env.action]
 	if !known {
-		return keyID, nil, errActionNotFound
+		return key.ID, nil, errActionNotFound
 	}
-	fields, err = op(req.http.Context(), &call{requestID: requestID, keyID: keyID, params: req.all})
-	return keyID, fields, err
+	fields, err = op(req.http.Context(), &call{requestID: requestID, key: key, params: req.all})
+	return key.ID, fields, err
 }
 
 // answerer writes the answer of one call in the format that the call asked for.

@@ -23,10 +23,17 @@ func (h *Handler) getAsyncRRpcResult(ctx context.Context, c *call) ([]field, err
 	if err != nil || id <= 0 {
 		return nil, badParameter("MessageId must be the number that AsyncRRpc returned.")
 	}
-	if !h.o.Products(productKey) {
+	if _, known := h.o.Products[productKey]; !known {
 		return nil, errNoProduct
 	}
+	if !c.key.Grant.covers(productKey) {
+		return nil, c.permit(RightRead, productKey)
+	}
 	result, err := h.o.Commands.Result(ctx, productKey, id)
+	// Whoever sent a command may know what became of it.
+	if (err != nil || result.AccessKeyID != c.key.ID) && !c.key.Grant.allows(RightRead) {
+		return nil, c.permit(RightRead, productKey)
+	}
 	switch {
 	case errors.Is(err, command.ErrNotFound):
 		return nil, errResultNotFound

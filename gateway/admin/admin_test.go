@@ -54,9 +54,10 @@ func (k *keys) List() []admin.Key {
 	return slices.Clone(k.all)
 }
 
-func (k *keys) Create(_ context.Context, id, secret string) (admin.Key, error) {
+func (k *keys) Create(_ context.Context, n admin.NewKey) (admin.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	id, secret := n.ID, n.Secret
 	if id == "" {
 		id, secret = fmt.Sprintf("id%d", len(k.all)), "made-up"
 	}
@@ -65,9 +66,24 @@ func (k *keys) Create(_ context.Context, id, secret string) (admin.Key, error) {
 			return admin.Key{}, fmt.Errorf("access key %s: %w", id, admin.ErrConflict)
 		}
 	}
-	key := admin.Key{ID: id, Secret: secret, CreatedAt: session.At(time.Unix(1_800_000_000, 0))}
+	key := admin.Key{
+		ID: id, Secret: secret, CreatedAt: session.At(time.Unix(1_800_000_000, 0)), Products: n.Products, Allow: n.Allow,
+		ExpiresAt: n.ExpiresAt, Temporary: n.Temporary,
+	}
 	k.all = append(k.all, key)
 	return key, nil
+}
+
+func (k *keys) SetDisabled(_ context.Context, id string, disabled bool) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range k.all {
+		if k.all[i].ID == id {
+			k.all[i].Disabled = disabled
+			return nil
+		}
+	}
+	return fmt.Errorf("access key %s: %w", id, admin.ErrNotFound)
 }
 
 func (k *keys) Delete(_ context.Context, id string) error {
@@ -104,6 +120,7 @@ func newWorld(t *testing.T) *world {
 		Status:    func() admin.Status { return admin.Status{Node: "n1", Sessions: table.Len()} },
 		Sessions:  table,
 		Vehicles:  registry,
+		Products:  []admin.Product{{Key: "p1"}, {Key: "p2"}},
 		Platforms: platforms,
 		Keys:      &keys{},
 		Calls: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -191,6 +208,9 @@ func testVehicles(t *testing.T, c *admin.Client) {
 	require.Equal(t, session.RegisterItem{VIN: "A", Status: session.OtherProduct, Detail: "p1"}, result.Items[0])
 	require.Equal(t, []string{"A", "B", "C /?&"}, list(""))
 	require.Equal(t, []string{"C /?&"}, list("p2"))
+	_, err = c.Import(ctx, "p3", []string{"D"})
+	require.ErrorIs(t, err, admin.ErrInvalid)
+	require.EqualError(t, err, `not valid: unknown product "p3"; the gateway's products are: p1, p2`)
 
 	require.NoError(t, c.DisableVehicle(ctx, "p2", vin(t, "C /?&"), true))
 	require.Contains(t, disabled(t, c, "p2"), "C /?&")
@@ -282,16 +302,27 @@ func testPlatforms(t *testing.T, c *admin.Client) {
 
 func testKeys(t *testing.T, c *admin.Client) {
 	ctx := t.Context()
-	key, err := c.CreateKey(ctx, "", "")
+	key, err := c.CreateKey(ctx, admin.NewKey{Products: []string{"p1"}, Allow: []string{"read"}})
 	require.NoError(t, err)
 	require.Equal(t, "made-up", key.Secret)
-	_, err = c.CreateKey(ctx, key.ID, "other")
+	_, err = c.CreateKey(ctx, admin.NewKey{Products: []string{"p1", "nope"}})
+	require.ErrorIs(t, err, admin.ErrInvalid)
+	require.EqualError(t, err, `not valid: unknown product "nope"; the gateway's products are: p1, p2`)
+	_, err = c.CreateKey(ctx, admin.NewKey{ID: key.ID, Secret: "other"})
 	require.ErrorIs(t, err, admin.ErrConflict)
 	list, err := c.Keys(ctx)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Equal(t, key.ID, list[0].ID)
 	require.Empty(t, list[0].Secret, "a secret is shown once")
+	require.Equal(t, []string{"p1"}, list[0].Products)
+	require.Equal(t, []string{"read"}, list[0].Allow)
+	require.NoError(t, c.DisableKey(ctx, key.ID, true))
+	list, err = c.Keys(ctx)
+	require.NoError(t, err)
+	require.True(t, list[0].Disabled)
+	require.NoError(t, c.DisableKey(ctx, key.ID, false))
+	require.ErrorIs(t, c.DisableKey(ctx, "nope", true), admin.ErrNotFound)
 	require.NoError(t, c.DeleteKey(ctx, key.ID))
 	require.ErrorIs(t, c.DeleteKey(ctx, key.ID), admin.ErrNotFound)
 }

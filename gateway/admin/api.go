@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"strings"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/session"
@@ -40,19 +41,37 @@ type Platforms interface {
 // Keys are the access keys of the HTTP API.
 type Keys interface {
 	List() []Key
-	// Create makes a key. Without an id or a secret it makes them up; an id that is there is ErrConflict.
-	Create(ctx context.Context, id, secret string) (Key, error)
+	// Create makes a key; an id that is there is ErrConflict.
+	Create(ctx context.Context, n NewKey) (Key, error)
+	// SetDisabled switches a key off or on at once. The error is ErrNotFound when there is none of that id.
+	SetDisabled(ctx context.Context, id string, disabled bool) error
 	// Delete revokes a key at once. The error is ErrNotFound when there is none of that id.
 	Delete(ctx context.Context, id string) error
 }
 
-// Key is an access key. Its secret is shown once, by the answer that creates it.
+// Key is an access key. Its secrets are shown once, by the answer that creates it.
 type Key struct {
-	ID         string            `json:"id"`
-	Secret     string            `json:"secret,omitempty"`
-	CreatedAt  session.Timestamp `json:"createdAt,omitzero"`   // zero for a static key
-	Static     bool              `json:"static,omitempty"`     // given by a flag, the environment or the file: cannot be deleted
-	Unreadable bool              `json:"unreadable,omitempty"` // sealed with another seal key: does not work, delete it
+	ID            string            `json:"id"`
+	Secret        string            `json:"secret,omitempty"`
+	SecurityToken string            `json:"securityToken,omitempty"`
+	CreatedAt     session.Timestamp `json:"createdAt,omitzero"` // zero for a static key
+	ExpiresAt     session.Timestamp `json:"expiresAt,omitzero"`
+	Products      []string          `json:"products,omitempty"` // those it may work with; none: all
+	Allow         []string          `json:"allow,omitempty"`    // what it may do; none: everything
+	Temporary     bool              `json:"temporary,omitempty"`
+	Disabled      bool              `json:"disabled,omitempty"`
+	Static        bool              `json:"static,omitempty"`     // given by a flag, the environment or the file: cannot be changed
+	Unreadable    bool              `json:"unreadable,omitempty"` // sealed with another seal key: does not work, delete it
+}
+
+// NewKey says which key is to be made. What is empty is made up or not limited.
+type NewKey struct {
+	ID        string            `json:"id,omitempty"`
+	Secret    string            `json:"secret,omitempty"`
+	Products  []string          `json:"products,omitempty"`
+	Allow     []string          `json:"allow,omitempty"` // query set control publish read import
+	ExpiresAt session.Timestamp `json:"expiresAt,omitzero"`
+	Temporary bool              `json:"temporary,omitempty"` // with a security token; needs expiresAt
 }
 
 // The errors of a Client, and those that a Keys returns, to be tested with errors.Is.
@@ -70,10 +89,18 @@ type Status struct {
 	StartedAt  session.Timestamp `json:"startedAt"`
 	DataDir    string            `json:"dataDir"`
 	ProductKey string            `json:"productKey"` // the first product
+	Products   []Product         `json:"products"`   // all, in the order of the configuration
 	Dev        bool              `json:"dev"`
 	Addresses  Addresses         `json:"addresses"`
 	Sessions   int               `json:"sessions"`
 	Devices    int               `json:"devices"`
+}
+
+// Product is one product key.
+type Product struct {
+	Key          string `json:"key"`
+	Protocol     string `json:"protocol"`     // gbt32960, mqtt
+	Registration string `json:"registration"` // closed, open
 }
 
 // Addresses are where a gateway listens, as HOST:PORT with the ports that were taken.
@@ -90,6 +117,7 @@ type API struct {
 	Sessions  Sessions      // nil when no gateway is running
 	Calls     http.Handler  // the API for commands, without signatures; nil when no gateway is running
 	Vehicles  Vehicles
+	Products  []Product // those that vehicles can be registered in; nil: any
 	Platforms Platforms
 	Keys      Keys
 }
@@ -107,7 +135,8 @@ const maxBody = 1 << 20
 //	PATCH  /v1/vehicles?productKey=P&vin=V    {"disabled":true|false}
 //	DELETE /v1/vehicles?productKey=P&vin=V
 //	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
-//	GET    /v1/keys                 POST {"id","secret"}, both optional          DELETE ?id=I
+//	GET    /v1/keys                 POST a NewKey                                DELETE ?id=I
+//	PATCH  /v1/keys?id=I            {"disabled":true}
 //	*      /v1/call                 the API for commands: ?Action=AsyncRRpc&…
 //
 // An answer that is not 2xx is {"error":"…"}.
@@ -122,6 +151,7 @@ func (a API) Handler() http.Handler {
 	mux.HandleFunc("DELETE /v1/platforms", a.deletePlatform)
 	mux.HandleFunc("GET /v1/keys", a.listKeys)
 	mux.HandleFunc("POST /v1/keys", a.createKey)
+	mux.HandleFunc("PATCH /v1/keys", a.changeKey)
 	mux.HandleFunc("DELETE /v1/keys", a.deleteKey)
 	if a.Status != nil {
 		mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
@@ -220,6 +250,10 @@ func (a API) importVehicles(w http.ResponseWriter, r *http.Request) {
 	if !readBody(w, r, &req) {
 		return
 	}
+	if err := a.knownProduct(req.ProductKey); err != nil {
+		answer(w, nil, err)
+		return
+	}
 	result, err := a.Vehicles.Register(r.Context(), req.ProductKey, req.VINs)
 	answer(w, result, err)
 }
@@ -237,6 +271,20 @@ func (a API) disableVehicle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, struct{}{}, a.Vehicles.Disable(r.Context(), r.URL.Query().Get("productKey"), vin, *req.Disabled))
+}
+
+// knownProduct refuses a product that is none of the gateway's: no vehicle of it could log in. The error is ErrInvalid.
+func (a API) knownProduct(key string) error {
+	if a.Products == nil {
+		return nil
+	}
+	keys := make([]string, len(a.Products))
+	for i, p := range a.Products {
+		if keys[i] = p.Key; p.Key == key {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: unknown product %q; the gateway's products are: %s", ErrInvalid, key, strings.Join(keys, ", "))
 }
 
 func (a API) deleteVehicle(w http.ResponseWriter, r *http.Request) {
@@ -271,19 +319,35 @@ func (a API) deletePlatform(w http.ResponseWriter, r *http.Request) {
 func (a API) listKeys(w http.ResponseWriter, _ *http.Request) {
 	keys := a.Keys.List()
 	for i := range keys {
-		keys[i].Secret = ""
+		keys[i].Secret, keys[i].SecurityToken = "", ""
 	}
 	writeJSON(w, http.StatusOK, keys)
 }
 
 func (a API) createKey(w http.ResponseWriter, r *http.Request) {
-	var req struct {
-		ID     string `json:"id"`
-		Secret string `json:"secret"`
+	var req NewKey
+	if !readBody(w, r, &req) {
+		return
 	}
+	for _, key := range req.Products {
+		if err := a.knownProduct(key); err != nil {
+			answer(w, nil, err)
+			return
+		}
+	}
+	key, err := a.Keys.Create(r.Context(), req)
+	answer(w, key, err)
+}
+
+// keyChange is the body that changes a key.
+type keyChange struct {
+	Disabled bool `json:"disabled"`
+}
+
+func (a API) changeKey(w http.ResponseWriter, r *http.Request) {
+	var req keyChange
 	if readBody(w, r, &req) {
-		key, err := a.Keys.Create(r.Context(), req.ID, req.Secret)
-		answer(w, key, err)
+		answer(w, struct{}{}, a.Keys.SetDisabled(r.Context(), r.URL.Query().Get("id"), req.Disabled))
 	}
 }
 

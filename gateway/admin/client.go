@@ -153,10 +153,15 @@ func (c *Client) Keys(ctx context.Context) ([]Key, error) {
 	return list, c.do(ctx, http.MethodGet, "/v1/keys", nil, nil, &list)
 }
 
-// CreateKey makes an access key and returns it with its secret. What is empty is made up.
-func (c *Client) CreateKey(ctx context.Context, id, secret string) (Key, error) {
+// CreateKey makes an access key and returns it with its secrets.
+func (c *Client) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 	var key Key
-	return key, c.do(ctx, http.MethodPost, "/v1/keys", nil, map[string]string{"id": id, "secret": secret}, &key)
+	return key, c.do(ctx, http.MethodPost, "/v1/keys", nil, n, &key)
+}
+
+// DisableKey switches an access key off, or on again; ErrNotFound when there is none of that id.
+func (c *Client) DisableKey(ctx context.Context, id string, disabled bool) error {
+	return c.do(ctx, http.MethodPatch, "/v1/keys", url.Values{"id": {id}}, keyChange{disabled}, nil)
 }
 
 // DeleteKey revokes an access key; ErrNotFound when there is none of that id.

@@ -59,10 +59,10 @@ func newGateway(t *testing.T, change ...func(*openapi.Options)) *gateway {
 	require.NoError(t, err)
 	box, err := seal.New(make([]byte, 32))
 	require.NoError(t, err)
-	keys, err := openapi.OpenKeys(ctx, memkv.New(), box, []string{keyID + ":" + secret}, nil)
+	keys, err := openapi.OpenKeys(ctx, memkv.New(), box, []openapi.Key{{ID: keyID, Secret: secret}}, nil)
 	require.NoError(t, err)
 	o := openapi.Options{
-		Devices: g.registry, Commands: g.dispatcher, Keys: keys, Products: func(key string) bool { return key == product },
+		Devices: g.registry, Commands: g.dispatcher, Keys: keys, Products: openapi.NewProducts(openapi.Product{Key: product}),
 	}
 	for _, f := range change {
 		f(&o)
