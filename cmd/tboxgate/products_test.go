@@ -54,7 +54,7 @@ products:
 			"--no-wait"}, args...)...)
 		return stdout + stderr
 	}
-	const sent = `{"messageId":`
+	const sent = " sent to "
 	made := func(args ...string) string {
 		text := ok(t, append([]string{"keys", "create", "--data-dir", dir}, args...)...)
 		m := regexp.MustCompile(`(?s)^access key      (\S+)\naccess secret   (\S+)\n`).FindStringSubmatch(text)

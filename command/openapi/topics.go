@@ -37,7 +37,7 @@ var (
 	ErrTopicOffline    = errors.New("the device is not connected")            // iot.device.OfflineDevice
 	ErrTopicFormat     = errors.New("the topic has not the right form")       // iot.common.InvalidFormattedParameter
 	ErrTopicPermission = errors.New("the device may not use the topic")       // iot.common.AuthActionPermissionDeny
-	ErrTopicSubscriber = errors.New("the device does not subscribe to it")    // iot.messagebroker.PublishMessageFailed
+	ErrTopicSubscriber = errors.New("the device does not subscribe to it")    // iot.messagebroker.NotSubscribed
 	ErrTopicBusy       = errors.New("too many messages wait for the device")  // iot.messagebroker.RateLimit
 	ErrTopicTooLong    = errors.New("the message is too long for the broker") // iot.common.InvalidFormattedParameter
 )
