@@ -245,39 +245,53 @@ func (w *jsonWriter) oddTemperature(b []byte, key string, list List8, i int, hi 
 	return b, i
 }
 
-// cellVoltages appends the array of a list of voltages in thousandths, raw range 0..hi. Cell voltages are most of a frame's numbers and lie below ten volts: the loop writes each of them
-// as one word.
+// cellVoltages appends the array of a list of voltages in thousandths, raw range 0..hi. Cell voltages are most of a
+// frame's numbers, so those below eight volts have a loop of their own.
 func (w *jsonWriter) cellVoltages(b []byte, key string, list List16, hi uint16) []byte {
 	b = append(b, '[')
 	n := list.Len()
 	if n == 0 {
 		return append(b, ']')
 	}
-	b = slices.Grow(b, 6*n+8)
 	for i := 0; i < n; i++ {
-		raw := list.At(i)
-		at := len(b)
-		if raw <= min(hi, 9999) && at+8 <= cap(b) {
-			b = b[:at+8]
-			binary.LittleEndian.PutUint64(b[at:], thousandths(raw))
-			b = b[:at+6]
-			continue
+		b = slices.Grow(b, voltageSize*(n-i)+8)
+		run := putVoltages(b[len(b):cap(b)], list[2*i:], hi)
+		b = b[:len(b)+voltageSize*run]
+		if i += run; i < n {
+			b, i = w.oddVoltage(b, key, list, i, hi)
 		}
-		b, i = w.oddVoltage(b, key, list, i, hi)
 	}
 	b[len(b)-1] = ']' // in place of the last comma
 	return b
 }
 
-// thousandths returns the six characters "a.bcd," of a number abcd below 10000, the first in the
-// lowest byte.
-func thousandths(abcd uint16) uint64 {
-	a := abcd / 1000
-	i := 4 * int(abcd-1000*a)
-	bcd := digits3[i : i+4] // the comma included
-	return uint64('0'+a) | '.'<<8 |
-		uint64(uint32(bcd[0])|uint32(bcd[1])<<8|uint32(bcd[2])<<16|uint32(bcd[3])<<24)<<16
+// putVoltages writes the voltages at the start of list that are in the range and in the table, each with a comma
+// behind it, and returns how many. dst holds eight bytes more than they take.
+func putVoltages(dst []byte, list List16, hi uint16) (n int) {
+	for len(list) >= 2 && len(dst) >= 8 {
+		raw := binary.BigEndian.Uint16(list)
+		if raw > hi || int(raw) >= len(voltages) {
+			return n
+		}
+		binary.LittleEndian.PutUint64(dst, voltages[raw])
+		list, dst = list[2:], dst[voltageSize:]
+		n++
+	}
+	return n
 }
+
+// voltageSize is the length of a voltage with its comma: "3.672,".
+const voltageSize = 6
+
+// voltages holds the characters of the voltages below 8.192 V, the first in the lowest byte. The values of real cells
+// lie close together, so what is used of it stays in the fastest cache.
+var voltages = func() (t [8192]uint64) {
+	for raw := range t {
+		copy8 := [8]byte{'0' + byte(raw/1000), '.', '0' + byte(raw/100%10), '0' + byte(raw/10%10), '0' + byte(raw%10), ','}
+		t[raw] = binary.LittleEndian.Uint64(copy8[:])
+	}
+	return t
+}()
 
 // oddVoltage appends entry i, whatever it is, or the run of marks that begins with it, each with a
 // comma behind it. It returns the last entry written.

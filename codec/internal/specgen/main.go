@@ -71,11 +71,6 @@ func generate(dir string) (map[string][]byte, error) {
 	if err := link(tables); err != nil {
 		return nil, err
 	}
-	digits, err := format.Source([]byte(digitsFile()))
-	if err != nil {
-		return nil, err
-	}
-	files["zz_digits.go"] = digits
 	for _, t := range tables {
 		e := fmt.Sprint(t.Edition)
 		for name, write := range map[string]func(*table) string{
