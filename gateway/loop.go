@@ -58,7 +58,8 @@ type loop struct {
 }
 
 func newLoop(g *Gateway) (*loop, error) {
-	l := &loop{g: g, count: g.opt.Metrics.NewLoop(), closing: map[*conn]struct{}{}, started: time.Now()}
+	l := &loop{g: g, closing: map[*conn]struct{}{}, started: time.Now()}
+	l.count = g.opt.Metrics.NewLoop(l.showCounts)
 	l.box.loop = l
 	l.see(l.started)
 	var err error
@@ -67,6 +68,21 @@ func newLoop(g *Gateway) (*loop, error) {
 		return nil, err
 	}
 	return l, l.engine.Start()
+}
+
+// countsWait is how long a scrape waits for a loop that is busy.
+const countsWait = 250 * time.Millisecond
+
+// showCounts has the loop publish its counters, for a scrape. It is called from other goroutines.
+func (l *loop) showCounts() {
+	shown := make(chan struct{})
+	if l.box.event.Load() == nil || !l.box.put(mail{do: func() { l.count.Publish(); close(shown) }}) {
+		return // it has never had a connection, or has ended and published
+	}
+	select {
+	case <-shown:
+	case <-time.After(countsWait):
+	}
 }
 
 // see sets the loop's clock for the event under way.
@@ -344,6 +360,7 @@ func (l *loop) put(c *conn, b []byte) {
 
 // tick looks at deadlines, and at closing connections whose peer had not read everything.
 func (l *loop) tick() {
+	l.count.Publish()
 	l.wheel.advance(l.clock/int64(time.Second), func(c *conn) {
 		switch {
 		case c.state == stateLate:
@@ -390,6 +407,7 @@ func (l *loop) stop() error {
 			m.done(session.ErrLinkClosed)
 		}
 	}
+	l.count.Publish()
 	return err
 }
 

@@ -47,8 +47,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect reads every counter once. Confirmations are read before publications, and ends before beginnings, so that a
-// difference is never negative while the loops go on.
+// Collect reads every loop once, all its counters at the same moment, so that a difference is never negative.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.m.mu.Lock()
 	loops, sources := c.m.loops, c.m.sources
@@ -61,9 +60,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}
 
-	var s sums
+	var s counts
 	for _, l := range loops {
-		s.add(l)
+		c := l.read()
+		s.add(&c)
 	}
 	for e, commands := range s.frames {
 		for class, byOutcome := range commands {
@@ -115,55 +115,44 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// sums is what all loops counted.
-type sums struct {
-	frames                            [2][classes][outcomes]uint64
-	bad                               [badReasons]uint64
-	answers                           [len(flagNames)]uint64
-	closed                            [closeReasons]uint64
-	bytesIn, bytesOut, opened, panics uint64
-	published, publishedBytes         uint64
-	stored, storedBytes               uint64
-	answerTime, storeTime             totals
-}
-
-func (s *sums) add(l *Loop) {
-	for e := range l.frames {
-		for class := range l.frames[e] {
-			for o := range l.frames[e][class] {
-				s.frames[e][class][o] += l.frames[e][class][o].Load()
+// add adds what another loop counted.
+func (s *counts) add(o *counts) {
+	for e := range o.frames {
+		for class := range o.frames[e] {
+			for outcome, n := range o.frames[e][class] {
+				s.frames[e][class][outcome] += n
 			}
 		}
 	}
-	for i := range l.bad {
-		s.bad[i] += l.bad[i].Load()
+	for i, n := range o.bad {
+		s.bad[i] += n
 	}
-	for i := range l.answers {
-		s.answers[i] += l.answers[i].Load()
+	for i, n := range o.answers {
+		s.answers[i] += n
 	}
-	for i := range l.closed {
-		s.closed[i] += l.closed[i].Load()
+	for i, n := range o.closed {
+		s.closed[i] += n
 	}
-	s.stored += l.stored.Load()
-	s.storedBytes += l.storedBytes.Load()
-	s.opened += l.opened.Load()
-	s.published += l.published.Load()
-	s.publishedBytes += l.publishedBytes.Load()
-	s.bytesIn += l.bytesIn.Load()
-	s.bytesOut += l.bytesOut.Load()
-	s.panics += l.panics.Load()
-	s.answerTime.add(&l.answerTime)
-	s.storeTime.add(&l.storeTime)
+	s.stored += o.stored
+	s.storedBytes += o.storedBytes
+	s.opened += o.opened
+	s.published += o.published
+	s.publishedBytes += o.publishedBytes
+	s.bytesIn += o.bytesIn
+	s.bytesOut += o.bytesOut
+	s.panics += o.panics
+	s.answerTime.add(&o.answerTime)
+	s.storeTime.add(&o.storeTime)
 }
 
 // metric gives the histogram with cumulative buckets in seconds.
-func (t *totals) metric(d *prometheus.Desc) prometheus.Metric {
+func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
 	buckets := make(map[float64]uint64, len(bounds))
 	var n uint64
 	for i, b := range bounds {
-		n += t.buckets[i]
+		n += h.buckets[i]
 		buckets[b.Seconds()] = n
 	}
-	n += t.buckets[len(bounds)]
-	return prometheus.MustNewConstHistogram(d, n, time.Duration(t.sum).Seconds(), buckets)
+	n += h.buckets[len(bounds)]
+	return prometheus.MustNewConstHistogram(d, n, time.Duration(h.sum).Seconds(), buckets)
 }

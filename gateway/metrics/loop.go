@@ -1,54 +1,68 @@
 package metrics
 
 import (
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 )
 
-// cacheLine separates what different cores write. 128: x86 fetches lines in pairs.
-const cacheLine = 128
-
-// Loop holds the counters of one event loop. Only additions happen on the frame path. All methods are safe from any
-// goroutine and none allocates; meant is that the loop itself calls them, and the store's goroutine calls Stored,
-// whose counters are therefore on lines of their own.
+// Loop holds the counters of one event loop. A frame touches a dozen of them, so they are plain numbers that belong to
+// the loop; what a scrape reads is the copy that Publish made last. All methods but those of the collector are called
+// from the loop only, and none allocates.
 type Loop struct {
-	_ [cacheLine]byte
+	counts
 
-	frames   [2][classes][outcomes]atomic.Uint64
-	bad      [badReasons]atomic.Uint64
-	answers  [len(flagNames)]atomic.Uint64
-	bytesIn  atomic.Uint64
-	bytesOut atomic.Uint64
-	opened   atomic.Uint64
-	closed   [closeReasons]atomic.Uint64
-	panics   atomic.Uint64
+	refresh func() // asks the loop to publish, and waits a moment for it; may be nil
 
-	published      atomic.Uint64
-	publishedBytes atomic.Uint64
-	answerTime     histogram
+	mu    sync.Mutex
+	shown counts
+}
 
-	_ [cacheLine]byte
+// counts are the numbers of a loop.
+type counts struct {
+	frames   [2][classes][outcomes]uint64
+	bad      [badReasons]uint64
+	answers  [len(flagNames)]uint64
+	bytesIn  uint64
+	bytesOut uint64
+	opened   uint64
+	closed   [closeReasons]uint64
+	panics   uint64
 
-	stored      atomic.Uint64
-	storedBytes atomic.Uint64
-	storeTime   histogram
+	published, publishedBytes uint64
+	stored, storedBytes       uint64
+	answerTime, storeTime     histogram
+}
 
-	_ [cacheLine]byte
+// Publish shows scrapes what has been counted so far.
+func (l *Loop) Publish() {
+	l.mu.Lock()
+	l.shown = l.counts
+	l.mu.Unlock()
+}
+
+// read returns what the loop has counted, or had when it published last if it is busy for long.
+func (l *Loop) read() counts {
+	if l.refresh != nil {
+		l.refresh()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shown
 }
 
 // Opened counts a connection that the loop took over.
-func (l *Loop) Opened() { l.opened.Add(1) }
+func (l *Loop) Opened() { l.opened++ }
 
 // Closed counts the end of a connection that Opened has counted.
-func (l *Loop) Closed(r CloseReason) { l.closed[min(r, closeReasons-1)].Add(1) }
+func (l *Loop) Closed(r CloseReason) { l.closed[min(r, closeReasons-1)]++ }
 
 // Received counts bytes read from connections; one call for each read is enough.
-func (l *Loop) Received(bytes int) { l.bytesIn.Add(uint64(bytes)) }
+func (l *Loop) Received(bytes int) { l.bytesIn += uint64(bytes) }
 
 // Sent counts bytes written to connections; one call for each write is enough.
-func (l *Loop) Sent(bytes int) { l.bytesOut.Add(uint64(bytes)) }
+func (l *Loop) Sent(bytes int) { l.bytesOut += uint64(bytes) }
 
 // Frame counts one good frame by its edition, command and outcome.
 func (l *Loop) Frame(edition codec.Edition, command codec.Command, o Outcome) {
@@ -56,37 +70,37 @@ func (l *Loop) Frame(edition codec.Edition, command codec.Command, o Outcome) {
 	if edition == codec.Edition2025 {
 		e = 1
 	}
-	l.frames[e][classOf(e, command)][min(o, outcomes-1)].Add(1)
+	l.frames[e][classOf(e, command)][min(o, outcomes-1)]++
 }
 
 // Bad counts one bad frame, or one run of skipped bytes.
-func (l *Loop) Bad(r BadReason) { l.bad[min(r, badReasons-1)].Add(1) }
+func (l *Loop) Bad(r BadReason) { l.bad[min(r, badReasons-1)]++ }
 
 // Answer counts one answer by its flag, and the time from the arrival of the frame to its answer being written.
 func (l *Loop) Answer(flag codec.Flag, took time.Duration) {
 	if int(flag) >= len(flagNames) {
 		flag = 0
 	}
-	l.answers[flag].Add(1)
+	l.answers[flag]++
 	l.answerTime.observe(took)
 }
 
 // Published counts one record of so many bytes handed to the store.
 func (l *Loop) Published(bytes int) {
-	l.published.Add(1)
-	l.publishedBytes.Add(uint64(bytes))
+	l.published++
+	l.publishedBytes += uint64(bytes)
 }
 
 // Stored counts the store's confirmation of one record that Published has counted with the same number of bytes, and
 // the time between the two.
 func (l *Loop) Stored(bytes int, took time.Duration) {
-	l.stored.Add(1)
-	l.storedBytes.Add(uint64(bytes))
+	l.stored++
+	l.storedBytes += uint64(bytes)
 	l.storeTime.observe(took)
 }
 
 // Panic counts a panic that was kept to one connection.
-func (l *Loop) Panic() { l.panics.Add(1) }
+func (l *Loop) Panic() { l.panics++ }
 
 // bounds are the upper bounds of the latency buckets: a local answer without a store takes tens of microseconds, one
 // that waits for a slow disk seconds.
@@ -99,8 +113,8 @@ var bounds = [...]time.Duration{
 
 // histogram is a fixed-bucket histogram of durations; the last bucket takes what is above all bounds.
 type histogram struct {
-	buckets [len(bounds) + 1]atomic.Uint64
-	sum     atomic.Uint64 // nanoseconds
+	buckets [len(bounds) + 1]uint64
+	sum     uint64 // nanoseconds
 }
 
 func (h *histogram) observe(d time.Duration) {
@@ -109,19 +123,13 @@ func (h *histogram) observe(d time.Duration) {
 	for i < len(bounds) && d > bounds[i] {
 		i++
 	}
-	h.buckets[i].Add(1)
-	h.sum.Add(uint64(d))
+	h.buckets[i]++
+	h.sum += uint64(d)
 }
 
-// totals is a sum of histograms while a scrape runs.
-type totals struct {
-	buckets [len(bounds) + 1]uint64
-	sum     uint64
-}
-
-func (t *totals) add(h *histogram) {
-	for i := range h.buckets {
-		t.buckets[i] += h.buckets[i].Load()
+func (h *histogram) add(o *histogram) {
+	for i, n := range o.buckets {
+		h.buckets[i] += n
 	}
-	t.sum += h.sum.Load()
+	h.sum += o.sum
 }

@@ -108,9 +108,10 @@ const LoginAccepted = "accepted"
 // CommandAnswered is the result of a command that the vehicle answered with success.
 const CommandAnswered = "answered"
 
-// NewLoop returns a block of counters for one event loop. It is shown until the process ends.
-func (m *Metrics) NewLoop() *Loop {
-	l := new(Loop)
+// NewLoop returns a block of counters for one event loop. It is shown until the process ends. refresh is called at each
+// scrape: it has the loop call Publish and waits for that, but not for long; nil leaves it to the loop alone.
+func (m *Metrics) NewLoop(refresh func()) *Loop {
+	l := &Loop{refresh: refresh}
 	m.mu.Lock()
 	m.loops = append(m.loops, l)
 	m.mu.Unlock()

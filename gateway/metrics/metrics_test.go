@@ -34,7 +34,7 @@ func full() *Metrics {
 	m.ConnectionRefused("limit")
 	m.CommandDone("query", CommandAnswered, 20*time.Millisecond)
 	m.APICall("AsyncRRpc", "iot.device.OfflineDevice", time.Millisecond)
-	m.NewLoop()
+	m.NewLoop(nil)
 	return m
 }
 
@@ -71,7 +71,7 @@ func TestNames(t *testing.T) {
 
 func TestLoopsAddUp(t *testing.T) {
 	m := New()
-	a, b := m.NewLoop(), m.NewLoop()
+	a, b := m.NewLoop(nil), m.NewLoop(nil)
 	for _, l := range []*Loop{a, b} {
 		l.Opened()
 		l.Received(334)
@@ -90,6 +90,8 @@ func TestLoopsAddUp(t *testing.T) {
 	b.Answer(0x01, time.Minute)
 	b.Answer(0x55, -time.Second) // a clock that went back counts as no time at all
 	b.Panic()
+	a.Publish()
+	b.refresh = b.Publish // asked for at the scrape
 
 	text := expose(t, m)
 	for _, line := range []string{
@@ -161,48 +163,54 @@ func TestCloseReasons(t *testing.T) {
 
 // TestCountingAllocatesNothing holds the promise to the frame path.
 func TestCountingAllocatesNothing(t *testing.T) {
-	l := New().NewLoop()
+	l := New().NewLoop(nil)
 	require.Zero(t, testing.AllocsPerRun(100, func() { count(l) }))
 }
 
-// TestScrapeWhileCounting: gauges that are differences never go below zero while the loops run.
+// TestScrapeWhileCounting: a scrape sees all counters of a loop at one moment, and the loop keeps counting.
 func TestScrapeWhileCounting(t *testing.T) {
 	m := New()
+	ask := make(chan chan struct{})
+	l := m.NewLoop(func() { shown := make(chan struct{}); ask <- shown; <-shown })
 	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for range 2 {
-		l := m.NewLoop()
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
+	wg.Go(func() {
+		for {
+			select {
+			case shown, more := <-ask:
+				if !more {
 					return
-				default:
-					l.Opened()
-					count(l)
-					l.Closed(ClosePeer)
 				}
+				l.Publish()
+				close(shown)
+			default:
+				l.Opened()
+				count(l)
+				l.Closed(ClosePeer)
 			}
-		})
-	}
+		}
+	})
+	last := -1.0
 	for range 20 {
 		families, err := m.Registry().Gather()
 		require.NoError(t, err)
 		for _, f := range families {
-			switch f.GetName() {
+			switch v := f.GetMetric()[0]; f.GetName() {
 			case "tboxgate_connections", "tboxgate_store_unconfirmed_records", "tboxgate_store_unconfirmed_bytes":
-				v := f.GetMetric()[0].GetGauge().GetValue()
-				require.GreaterOrEqual(t, v, 0.0, f.GetName())
-				require.Less(t, v, 1e9, f.GetName())
+				require.Zero(t, v.GetGauge().GetValue(), f.GetName())
+			case "tboxgate_connections_opened_total":
+				require.Greater(t, v.GetCounter().GetValue(), last)
+				last = v.GetCounter().GetValue()
 			}
 		}
+		for start := l.read().opened; l.read().opened == start; { // until it has counted on
+		}
 	}
-	close(stop)
+	close(ask)
 	wg.Wait()
 }
 
 func BenchmarkCount(b *testing.B) {
-	l := New().NewLoop()
+	l := New().NewLoop(nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		count(l)
