@@ -348,6 +348,14 @@ func (l *loop) put(c *conn, b []byte) {
 		l.putLate(c, b)
 		return
 	}
+	if c.gc.OutboundBuffered() == 0 {
+		n := send(c.gc.Fd(), b)
+		l.count.Sent(n)
+		if n == len(b) {
+			return
+		}
+		b = b[n:]
+	}
 	if _, err := c.gc.Write(b); err != nil || c.state == stateClosed {
 		return
 	}

@@ -43,18 +43,18 @@ func (l *loop) ackUnit(c *conn, f codec.Frame) []byte {
 func (l *loop) publish(c *conn, f codec.Frame, sessionID uint64, flag codec.Flag, answer []byte) {
 	l.frame(f, metrics.FrameStored)
 	raw := l.record(c, f, sessionID)
-	l.rec = sink.Record{
-		VIN: f.VIN(), Command: f.Command(), Edition: f.Edition(), ReceivedAt: l.now,
-		Session: sessionID, Platform: c.Platform(), Remote: c.remote, Raw: raw, Body: l.body,
-	}
+	// Field by field: a literal would be built beside it and copied.
+	r := &l.rec
+	r.VIN, r.Command, r.Edition, r.ReceivedAt = f.VIN(), f.Command(), f.Edition(), l.now
+	r.Session, r.Platform, r.Remote = sessionID, c.Platform(), c.remote
+	r.Raw, r.Body = raw, l.body
 	size := len(l.body)
 	ticket := c.ticket
 	if c.win != nil {
 		ticket = c.win.next()
 	}
 	l.count.Published(size)
-	stored := l.g.opt.Sink.Publish(&l.rec, c, ticket)
-	l.rec.Body = nil
+	stored := l.g.opt.Sink.Publish(r, c, ticket)
 	if stored && c.win == nil {
 		c.ticket++
 		l.count.Stored(size, 0)
