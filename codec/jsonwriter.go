@@ -213,10 +213,8 @@ func (w *jsonWriter) temperatures(b []byte, key string, list List8, hi uint8) []
 	}
 	for i := 0; i < n; i++ {
 		raw := list[i]
-		v := uint32(int32(raw) + temperatureOffset)
-		if raw <= hi && v-10 < 90 {
-			tens := v * 103 >> 10
-			b = append(b, byte('0'+tens), byte('0'+v-10*tens), ',')
+		if word := temperatureWords[raw]; raw <= hi && word != 0 {
+			b = append(b, byte(word), byte(word>>8), ',')
 			continue
 		}
 		b, i = w.oddTemperature(b, key, list, i, hi)
@@ -224,6 +222,14 @@ func (w *jsonWriter) temperatures(b []byte, key string, list List8, hi uint8) []
 	b[len(b)-1] = ']' // in place of the last comma
 	return b
 }
+
+// temperatureWords holds the characters of the temperatures of two digits, 0 for the others.
+var temperatureWords = func() (t [256]uint16) {
+	for v := 10; v < 100; v++ {
+		t[v-temperatureOffset] = uint16(digits[2*v]) | uint16(digits[2*v+1])<<8
+	}
+	return t
+}()
 
 // oddTemperature appends entry i, whatever it is, or the run of marks that begins with it, each with a
 // comma behind it. It returns the last entry written.
@@ -268,10 +274,24 @@ func (w *jsonWriter) cellVoltages(b []byte, key string, list List16, hi uint16) 
 // putVoltages writes the voltages at the start of list that are in the range and in the table, each with a comma
 // behind it, and returns how many. dst holds eight bytes more than they take.
 func putVoltages(dst []byte, list List16, hi uint16) (n int) {
+	most := uint64(min(hi, uint16(len(voltages)-1)))
+	for len(list) >= 8 && len(dst) >= 3*voltageSize+8 { // four at a time
+		four := binary.BigEndian.Uint64(list)
+		a, b, c, d := four>>48, four>>32&0xFFFF, four>>16&0xFFFF, four&0xFFFF
+		if a > most || b > most || c > most || d > most {
+			break
+		}
+		binary.LittleEndian.PutUint64(dst, voltages[a])
+		binary.LittleEndian.PutUint64(dst[voltageSize:], voltages[b])
+		binary.LittleEndian.PutUint64(dst[2*voltageSize:], voltages[c])
+		binary.LittleEndian.PutUint64(dst[3*voltageSize:], voltages[d])
+		list, dst = list[8:], dst[4*voltageSize:]
+		n += 4
+	}
 	for len(list) >= 2 && len(dst) >= 8 {
-		raw := binary.BigEndian.Uint16(list)
-		if raw > hi || int(raw) >= len(voltages) {
-			return n
+		raw := uint64(binary.BigEndian.Uint16(list))
+		if raw > most {
+			break
 		}
 		binary.LittleEndian.PutUint64(dst, voltages[raw])
 		list, dst = list[2:], dst[voltageSize:]

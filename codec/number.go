@@ -11,9 +11,15 @@ const hexDigits = "0123456789abcdef"
 
 // appendUint appends v in decimal.
 func appendUint(b []byte, v uint32) []byte {
-	switch {
-	case v < 10:
+	if v < 10 {
 		return append(b, byte('0'+v))
+	}
+	return appendLong(b, v)
+}
+
+// appendLong is appendUint for two digits and more, so that the rest is inlined.
+func appendLong(b []byte, v uint32) []byte {
+	switch {
 	case v < 100:
 		return append(b, digits[2*v], digits[2*v+1])
 	case v < 1000:

@@ -69,7 +69,7 @@ func (u *PlatformLogin) appendKeys(b []byte, w *jsonWriter, keys int) []byte {
 	if keys < 5 {
 		return b
 	}
-	b = append(b, `,"encryptionRule":`...)
+	b = append(b /* ,"encryptionRule": */, ',', '"', 'e', 'n', 'c', 'r', 'y', 'p', 't', 'i', 'o', 'n', 'R', 'u', 'l', 'e', '"', ':')
 	switch u.EncryptionRule {
 	case 1, 2, 3, 254, 255:
 	case 4, 5:
@@ -84,7 +84,7 @@ func (u *PlatformLogin) appendKeys(b []byte, w *jsonWriter, keys int) []byte {
 }
 
 func (v *Vehicle2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"vehicle","vehicleState":`...)
+	b = append(b /* {"type":"vehicle","vehicleState": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'v', 'e', 'h', 'i', 'c', 'l', 'e', '"', ',', '"', 'v', 'e', 'h', 'i', 'c', 'l', 'e', 'S', 't', 'a', 't', 'e', '"', ':')
 	switch v.VehicleState {
 	case 1, 2, 3, 254, 255:
 	default:
@@ -148,13 +148,13 @@ func (v *Vehicle2016) appendJSON(b []byte, w *jsonWriter) []byte {
 	}
 	b = appendUint(b, uint32(v.Gear))
 	b = appendGear(b, v.Gear)
-	b = append(b, `,"insulationResistance":`...)
+	b = append(b /* ,"insulationResistance": */, ',', '"', 'i', 'n', 's', 'u', 'l', 'a', 't', 'i', 'o', 'n', 'R', 'e', 's', 'i', 's', 't', 'a', 'n', 'c', 'e', '"', ':')
 	if v.InsulationResistance <= 60000 {
 		b = appendUint(b, uint32(v.InsulationResistance))
 	} else {
 		b = w.odd(b, "insulationResistance", uint32(v.InsulationResistance), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"acceleratorPedal":`...)
+	b = append(b /* ,"acceleratorPedal": */, ',', '"', 'a', 'c', 'c', 'e', 'l', 'e', 'r', 'a', 't', 'o', 'r', 'P', 'e', 'd', 'a', 'l', '"', ':')
 	if v.AcceleratorPedal <= 100 {
 		b = appendUint(b, uint32(v.AcceleratorPedal))
 	} else {
@@ -170,7 +170,7 @@ func (v *Vehicle2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *DriveMotors2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"driveMotors"`...)
+	b = append(b /* {"type":"driveMotors" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'd', 'r', 'i', 'v', 'e', 'M', 'o', 't', 'o', 'r', 's', '"')
 	if n := len(v.Motors); v.MotorsCount.given || uint(n-1) > 252 {
 		b = w.count(b, "motors", v.MotorsCount, n, 1, 253, mark8)
 	}
@@ -201,7 +201,7 @@ func (v *DriveMotor2016) appendJSON(b []byte, w *jsonWriter) []byte {
 		w.problem("state", CodeOutOfRange)
 	}
 	b = appendUint(b, uint32(v.State))
-	b = append(b, `,"controllerTemperature":`...)
+	b = append(b /* ,"controllerTemperature": */, ',', '"', 'c', 'o', 'n', 't', 'r', 'o', 'l', 'l', 'e', 'r', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.ControllerTemperature <= 250 {
 		b = appendInt(b, int32(v.ControllerTemperature)-40)
 	} else {
@@ -241,7 +241,7 @@ func (v *DriveMotor2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *FuelCell2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"fuelCell","voltage":`...)
+	b = append(b /* {"type":"fuelCell","voltage": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'f', 'u', 'e', 'l', 'C', 'e', 'l', 'l', '"', ',', '"', 'v', 'o', 'l', 't', 'a', 'g', 'e', '"', ':')
 	if v.Voltage <= 20000 {
 		b = appendDec1(b, int32(v.Voltage))
 	} else {
@@ -253,7 +253,7 @@ func (v *FuelCell2016) appendJSON(b []byte, w *jsonWriter) []byte {
 	} else {
 		b = w.odd(b, "current", uint32(v.Current), mark16, 1, 0, 1)
 	}
-	b = append(b, `,"fuelConsumption":`...)
+	b = append(b /* ,"fuelConsumption": */, ',', '"', 'f', 'u', 'e', 'l', 'C', 'o', 'n', 's', 'u', 'm', 'p', 't', 'i', 'o', 'n', '"', ':')
 	if v.FuelConsumption <= 60000 {
 		b = appendDec2(b, int32(v.FuelConsumption))
 	} else {
@@ -262,39 +262,39 @@ func (v *FuelCell2016) appendJSON(b []byte, w *jsonWriter) []byte {
 	if n := v.ProbeTemperatures.Len(); v.ProbeTemperaturesCount.given || uint(n-0) > 65531 {
 		b = w.count(b, "probeTemperatures", v.ProbeTemperaturesCount, n, 0, 65531, mark16)
 	}
-	b = append(b, `,"probeTemperatures":`...)
+	b = append(b /* ,"probeTemperatures": */, ',', '"', 'p', 'r', 'o', 'b', 'e', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 's', '"', ':')
 	b = w.temperatures(b, "probeTemperatures", v.ProbeTemperatures, 240)
-	b = append(b, `,"hydrogenMaxTemperature":`...)
+	b = append(b /* ,"hydrogenMaxTemperature": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.HydrogenMaxTemperature <= 2400 {
 		b = appendDec1(b, int32(v.HydrogenMaxTemperature)-400)
 	} else {
 		b = w.odd(b, "hydrogenMaxTemperature", uint32(v.HydrogenMaxTemperature), mark16, 1, -400, 1)
 	}
-	b = append(b, `,"hydrogenMaxTemperatureProbe":`...)
+	b = append(b /* ,"hydrogenMaxTemperatureProbe": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.HydrogenMaxTemperatureProbe-1 <= 251 {
 		b = appendUint(b, uint32(v.HydrogenMaxTemperatureProbe))
 	} else {
 		b = w.odd(b, "hydrogenMaxTemperatureProbe", uint32(v.HydrogenMaxTemperatureProbe), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"hydrogenMaxConcentration":`...)
+	b = append(b /* ,"hydrogenMaxConcentration": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'C', 'o', 'n', 'c', 'e', 'n', 't', 'r', 'a', 't', 'i', 'o', 'n', '"', ':')
 	if v.HydrogenMaxConcentration <= 60000 {
 		b = appendUint(b, uint32(v.HydrogenMaxConcentration))
 	} else {
 		b = w.odd(b, "hydrogenMaxConcentration", uint32(v.HydrogenMaxConcentration), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"hydrogenMaxConcentrationSensor":`...)
+	b = append(b /* ,"hydrogenMaxConcentrationSensor": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'C', 'o', 'n', 'c', 'e', 'n', 't', 'r', 'a', 't', 'i', 'o', 'n', 'S', 'e', 'n', 's', 'o', 'r', '"', ':')
 	if v.HydrogenMaxConcentrationSensor-1 <= 251 {
 		b = appendUint(b, uint32(v.HydrogenMaxConcentrationSensor))
 	} else {
 		b = w.odd(b, "hydrogenMaxConcentrationSensor", uint32(v.HydrogenMaxConcentrationSensor), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"hydrogenMaxPressure":`...)
+	b = append(b /* ,"hydrogenMaxPressure": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', '"', ':')
 	if v.HydrogenMaxPressure <= 1000 {
 		b = appendDec1(b, int32(v.HydrogenMaxPressure))
 	} else {
 		b = w.odd(b, "hydrogenMaxPressure", uint32(v.HydrogenMaxPressure), mark16, 1, 0, 1)
 	}
-	b = append(b, `,"hydrogenMaxPressureSensor":`...)
+	b = append(b /* ,"hydrogenMaxPressureSensor": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', 'S', 'e', 'n', 's', 'o', 'r', '"', ':')
 	if v.HydrogenMaxPressureSensor-1 <= 251 {
 		b = appendUint(b, uint32(v.HydrogenMaxPressureSensor))
 	} else {
@@ -311,20 +311,20 @@ func (v *FuelCell2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Engine2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"engine","state":`...)
+	b = append(b /* {"type":"engine","state": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'e', 'n', 'g', 'i', 'n', 'e', '"', ',', '"', 's', 't', 'a', 't', 'e', '"', ':')
 	switch v.State {
 	case 1, 2, 254, 255:
 	default:
 		w.problem("state", CodeOutOfRange)
 	}
 	b = appendUint(b, uint32(v.State))
-	b = append(b, `,"crankshaftSpeed":`...)
+	b = append(b /* ,"crankshaftSpeed": */, ',', '"', 'c', 'r', 'a', 'n', 'k', 's', 'h', 'a', 'f', 't', 'S', 'p', 'e', 'e', 'd', '"', ':')
 	if v.CrankshaftSpeed <= 60000 {
 		b = appendUint(b, uint32(v.CrankshaftSpeed))
 	} else {
 		b = w.odd(b, "crankshaftSpeed", uint32(v.CrankshaftSpeed), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"fuelConsumption":`...)
+	b = append(b /* ,"fuelConsumption": */, ',', '"', 'f', 'u', 'e', 'l', 'C', 'o', 'n', 's', 'u', 'm', 'p', 't', 'i', 'o', 'n', '"', ':')
 	if v.FuelConsumption <= 60000 {
 		b = appendDec2(b, int32(v.FuelConsumption))
 	} else {
@@ -334,7 +334,7 @@ func (v *Engine2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Position2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"position","status":`...)
+	b = append(b /* {"type":"position","status": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'p', 'o', 's', 'i', 't', 'i', 'o', 'n', '"', ',', '"', 's', 't', 'a', 't', 'u', 's', '"', ':')
 	if v.Status&0xF8 != 0 {
 		w.problem("status", CodeReservedBits)
 	}
@@ -356,73 +356,73 @@ func (v *Position2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Extremes2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"extremes","maxVoltageSubsystem":`...)
+	b = append(b /* {"type":"extremes","maxVoltageSubsystem": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'e', 'x', 't', 'r', 'e', 'm', 'e', 's', '"', ',', '"', 'm', 'a', 'x', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'S', 'u', 'b', 's', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MaxVoltageSubsystem-1 <= 249 {
 		b = appendUint(b, uint32(v.MaxVoltageSubsystem))
 	} else {
 		b = w.odd(b, "maxVoltageSubsystem", uint32(v.MaxVoltageSubsystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxVoltageCell":`...)
+	b = append(b /* ,"maxVoltageCell": */, ',', '"', 'm', 'a', 'x', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'C', 'e', 'l', 'l', '"', ':')
 	if v.MaxVoltageCell-1 <= 249 {
 		b = appendUint(b, uint32(v.MaxVoltageCell))
 	} else {
 		b = w.odd(b, "maxVoltageCell", uint32(v.MaxVoltageCell), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxCellVoltage":`...)
+	b = append(b /* ,"maxCellVoltage": */, ',', '"', 'm', 'a', 'x', 'C', 'e', 'l', 'l', 'V', 'o', 'l', 't', 'a', 'g', 'e', '"', ':')
 	if v.MaxCellVoltage <= 15000 {
 		b = appendDec3(b, int32(v.MaxCellVoltage))
 	} else {
 		b = w.odd(b, "maxCellVoltage", uint32(v.MaxCellVoltage), mark16, 1, 0, 3)
 	}
-	b = append(b, `,"minVoltageSubsystem":`...)
+	b = append(b /* ,"minVoltageSubsystem": */, ',', '"', 'm', 'i', 'n', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'S', 'u', 'b', 's', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MinVoltageSubsystem-1 <= 249 {
 		b = appendUint(b, uint32(v.MinVoltageSubsystem))
 	} else {
 		b = w.odd(b, "minVoltageSubsystem", uint32(v.MinVoltageSubsystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minVoltageCell":`...)
+	b = append(b /* ,"minVoltageCell": */, ',', '"', 'm', 'i', 'n', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'C', 'e', 'l', 'l', '"', ':')
 	if v.MinVoltageCell-1 <= 249 {
 		b = appendUint(b, uint32(v.MinVoltageCell))
 	} else {
 		b = w.odd(b, "minVoltageCell", uint32(v.MinVoltageCell), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minCellVoltage":`...)
+	b = append(b /* ,"minCellVoltage": */, ',', '"', 'm', 'i', 'n', 'C', 'e', 'l', 'l', 'V', 'o', 'l', 't', 'a', 'g', 'e', '"', ':')
 	if v.MinCellVoltage <= 15000 {
 		b = appendDec3(b, int32(v.MinCellVoltage))
 	} else {
 		b = w.odd(b, "minCellVoltage", uint32(v.MinCellVoltage), mark16, 1, 0, 3)
 	}
-	b = append(b, `,"maxTemperatureSubsystem":`...)
+	b = append(b /* ,"maxTemperatureSubsystem": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'S', 'u', 'b', 's', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MaxTemperatureSubsystem-1 <= 249 {
 		b = appendUint(b, uint32(v.MaxTemperatureSubsystem))
 	} else {
 		b = w.odd(b, "maxTemperatureSubsystem", uint32(v.MaxTemperatureSubsystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxTemperatureProbe":`...)
+	b = append(b /* ,"maxTemperatureProbe": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.MaxTemperatureProbe-1 <= 249 {
 		b = appendUint(b, uint32(v.MaxTemperatureProbe))
 	} else {
 		b = w.odd(b, "maxTemperatureProbe", uint32(v.MaxTemperatureProbe), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxTemperature":`...)
+	b = append(b /* ,"maxTemperature": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.MaxTemperature <= 250 {
 		b = appendInt(b, int32(v.MaxTemperature)-40)
 	} else {
 		b = w.odd(b, "maxTemperature", uint32(v.MaxTemperature), mark8, 1, -40, 0)
 	}
-	b = append(b, `,"minTemperatureSubsystem":`...)
+	b = append(b /* ,"minTemperatureSubsystem": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'S', 'u', 'b', 's', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MinTemperatureSubsystem-1 <= 249 {
 		b = appendUint(b, uint32(v.MinTemperatureSubsystem))
 	} else {
 		b = w.odd(b, "minTemperatureSubsystem", uint32(v.MinTemperatureSubsystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minTemperatureProbe":`...)
+	b = append(b /* ,"minTemperatureProbe": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.MinTemperatureProbe-1 <= 249 {
 		b = appendUint(b, uint32(v.MinTemperatureProbe))
 	} else {
 		b = w.odd(b, "minTemperatureProbe", uint32(v.MinTemperatureProbe), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minTemperature":`...)
+	b = append(b /* ,"minTemperature": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.MinTemperature <= 250 {
 		b = appendInt(b, int32(v.MinTemperature)-40)
 	} else {
@@ -432,7 +432,7 @@ func (v *Extremes2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Alarms2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"alarms","highestLevel":`...)
+	b = append(b /* {"type":"alarms","highestLevel": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'a', 'l', 'a', 'r', 'm', 's', '"', ',', '"', 'h', 'i', 'g', 'h', 'e', 's', 't', 'L', 'e', 'v', 'e', 'l', '"', ':')
 	switch v.HighestLevel {
 	case 0, 1, 2, 3, 254, 255:
 	default:
@@ -448,7 +448,7 @@ func (v *Alarms2016) appendJSON(b []byte, w *jsonWriter) []byte {
 	if n := v.StorageFaults.Len(); v.StorageFaultsCount.given || uint(n-0) > 252 {
 		b = w.count(b, "storageFaults", v.StorageFaultsCount, n, 0, 252, mark8)
 	}
-	b = append(b, `,"storageFaults":`...)
+	b = append(b /* ,"storageFaults": */, ',', '"', 's', 't', 'o', 'r', 'a', 'g', 'e', 'F', 'a', 'u', 'l', 't', 's', '"', ':')
 	b = appendRaw32(b, v.StorageFaults)
 	if n := v.MotorFaults.Len(); v.MotorFaultsCount.given || uint(n-0) > 252 {
 		b = w.count(b, "motorFaults", v.MotorFaultsCount, n, 0, 252, mark8)
@@ -469,7 +469,7 @@ func (v *Alarms2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *StorageVoltages2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"storageVoltages"`...)
+	b = append(b /* {"type":"storageVoltages" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 's', 't', 'o', 'r', 'a', 'g', 'e', 'V', 'o', 'l', 't', 'a', 'g', 'e', 's', '"')
 	if n := len(v.Subsystems); v.SubsystemsCount.given || uint(n-1) > 249 {
 		b = w.count(b, "subsystems", v.SubsystemsCount, n, 1, 250, mark8)
 	}
@@ -526,7 +526,7 @@ func (v *StorageVoltage2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *StorageTemperatures2016) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"storageTemperatures"`...)
+	b = append(b /* {"type":"storageTemperatures" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 's', 't', 'o', 'r', 'a', 'g', 'e', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 's', '"')
 	if n := len(v.Subsystems); v.SubsystemsCount.given || uint(n-1) > 249 {
 		b = w.count(b, "subsystems", v.SubsystemsCount, n, 1, 250, mark8)
 	}
@@ -559,7 +559,7 @@ func (v *StorageTemperature2016) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Custom) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = appendUint(append(b, `{"type":"custom","id":`...), uint32(v.ID))
+	b = appendUint(append(b /* {"type":"custom","id": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'c', 'u', 's', 't', 'o', 'm', '"', ',', '"', 'i', 'd', '"', ':'), uint32(v.ID))
 	if len(v.Data) < 1 {
 		w.problem("data", CodeOutOfRange)
 	}

@@ -106,7 +106,7 @@ func (u *KeyExchange) appendKeys(b []byte, w *jsonWriter, keys int) []byte {
 }
 
 func (v *Vehicle2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"vehicle","vehicleState":`...)
+	b = append(b /* {"type":"vehicle","vehicleState": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'v', 'e', 'h', 'i', 'c', 'l', 'e', '"', ',', '"', 'v', 'e', 'h', 'i', 'c', 'l', 'e', 'S', 't', 'a', 't', 'e', '"', ':')
 	switch v.VehicleState {
 	case 1, 2, 3, 254, 255:
 	default:
@@ -170,7 +170,7 @@ func (v *Vehicle2025) appendJSON(b []byte, w *jsonWriter) []byte {
 	}
 	b = appendUint(b, uint32(v.Gear))
 	b = appendGear(b, v.Gear)
-	b = append(b, `,"insulationResistance":`...)
+	b = append(b /* ,"insulationResistance": */, ',', '"', 'i', 'n', 's', 'u', 'l', 'a', 't', 'i', 'o', 'n', 'R', 'e', 's', 'i', 's', 't', 'a', 'n', 'c', 'e', '"', ':')
 	if v.InsulationResistance <= 60000 {
 		b = appendUint(b, uint32(v.InsulationResistance))
 	} else {
@@ -180,7 +180,7 @@ func (v *Vehicle2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *DriveMotors2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"driveMotors"`...)
+	b = append(b /* {"type":"driveMotors" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'd', 'r', 'i', 'v', 'e', 'M', 'o', 't', 'o', 'r', 's', '"')
 	if n := len(v.Motors); v.MotorsCount.given || uint(n-1) > 252 {
 		b = w.count(b, "motors", v.MotorsCount, n, 1, 253, mark8)
 	}
@@ -211,7 +211,7 @@ func (v *DriveMotor2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		w.problem("state", CodeOutOfRange)
 	}
 	b = appendUint(b, uint32(v.State))
-	b = append(b, `,"controllerTemperature":`...)
+	b = append(b /* ,"controllerTemperature": */, ',', '"', 'c', 'o', 'n', 't', 'r', 'o', 'l', 'l', 'e', 'r', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.ControllerTemperature <= 250 {
 		b = appendInt(b, int32(v.ControllerTemperature)-40)
 	} else {
@@ -239,37 +239,37 @@ func (v *DriveMotor2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *FuelCell2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"fuelCell","hydrogenMaxTemperature":`...)
+	b = append(b /* {"type":"fuelCell","hydrogenMaxTemperature": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'f', 'u', 'e', 'l', 'C', 'e', 'l', 'l', '"', ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.HydrogenMaxTemperature <= 250 {
 		b = appendInt(b, int32(v.HydrogenMaxTemperature)-40)
 	} else {
 		b = w.odd(b, "hydrogenMaxTemperature", uint32(v.HydrogenMaxTemperature), mark16, 1, -40, 0)
 	}
-	b = append(b, `,"hydrogenMaxTemperatureProbe":`...)
+	b = append(b /* ,"hydrogenMaxTemperatureProbe": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.HydrogenMaxTemperatureProbe-1 <= 252 {
 		b = appendUint(b, uint32(v.HydrogenMaxTemperatureProbe))
 	} else {
 		b = w.odd(b, "hydrogenMaxTemperatureProbe", uint32(v.HydrogenMaxTemperatureProbe), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"hydrogenMaxConcentration":`...)
+	b = append(b /* ,"hydrogenMaxConcentration": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'C', 'o', 'n', 'c', 'e', 'n', 't', 'r', 'a', 't', 'i', 'o', 'n', '"', ':')
 	if v.HydrogenMaxConcentration <= 60000 {
 		b = appendFixed(b, int64(int32(v.HydrogenMaxConcentration)), 4)
 	} else {
 		b = w.odd(b, "hydrogenMaxConcentration", uint32(v.HydrogenMaxConcentration), mark16, 1, 0, 4)
 	}
-	b = append(b, `,"hydrogenMaxConcentrationSensor":`...)
+	b = append(b /* ,"hydrogenMaxConcentrationSensor": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'C', 'o', 'n', 'c', 'e', 'n', 't', 'r', 'a', 't', 'i', 'o', 'n', 'S', 'e', 'n', 's', 'o', 'r', '"', ':')
 	if v.HydrogenMaxConcentrationSensor-1 <= 252 {
 		b = appendUint(b, uint32(v.HydrogenMaxConcentrationSensor))
 	} else {
 		b = w.odd(b, "hydrogenMaxConcentrationSensor", uint32(v.HydrogenMaxConcentrationSensor), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"hydrogenMaxPressure":`...)
+	b = append(b /* ,"hydrogenMaxPressure": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', '"', ':')
 	if v.HydrogenMaxPressure <= 1000 {
 		b = appendDec1(b, int32(v.HydrogenMaxPressure))
 	} else {
 		b = w.odd(b, "hydrogenMaxPressure", uint32(v.HydrogenMaxPressure), mark16, 1, 0, 1)
 	}
-	b = append(b, `,"hydrogenMaxPressureSensor":`...)
+	b = append(b /* ,"hydrogenMaxPressureSensor": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'M', 'a', 'x', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', 'S', 'e', 'n', 's', 'o', 'r', '"', ':')
 	if v.HydrogenMaxPressureSensor-1 <= 252 {
 		b = appendUint(b, uint32(v.HydrogenMaxPressureSensor))
 	} else {
@@ -282,13 +282,13 @@ func (v *FuelCell2025) appendJSON(b []byte, w *jsonWriter) []byte {
 		w.problem("dcdcState", CodeOutOfRange)
 	}
 	b = appendUint(b, uint32(v.DCDCState))
-	b = append(b, `,"hydrogenRemaining":`...)
+	b = append(b /* ,"hydrogenRemaining": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'R', 'e', 'm', 'a', 'i', 'n', 'i', 'n', 'g', '"', ':')
 	if v.HydrogenRemaining <= 100 {
 		b = appendUint(b, uint32(v.HydrogenRemaining))
 	} else {
 		b = w.odd(b, "hydrogenRemaining", uint32(v.HydrogenRemaining), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"dcdcControllerTemperature":`...)
+	b = append(b /* ,"dcdcControllerTemperature": */, ',', '"', 'd', 'c', 'd', 'c', 'C', 'o', 'n', 't', 'r', 'o', 'l', 'l', 'e', 'r', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.DCDCControllerTemperature <= 250 {
 		b = appendInt(b, int32(v.DCDCControllerTemperature)-40)
 	} else {
@@ -298,7 +298,7 @@ func (v *FuelCell2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Engine2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"engine","crankshaftSpeed":`...)
+	b = append(b /* {"type":"engine","crankshaftSpeed": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'e', 'n', 'g', 'i', 'n', 'e', '"', ',', '"', 'c', 'r', 'a', 'n', 'k', 's', 'h', 'a', 'f', 't', 'S', 'p', 'e', 'e', 'd', '"', ':')
 	if v.CrankshaftSpeed <= 60000 {
 		b = appendUint(b, uint32(v.CrankshaftSpeed))
 	} else {
@@ -308,12 +308,12 @@ func (v *Engine2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Position2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"position","status":`...)
+	b = append(b /* {"type":"position","status": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'p', 'o', 's', 'i', 't', 'i', 'o', 'n', '"', ',', '"', 's', 't', 'a', 't', 'u', 's', '"', ':')
 	if v.Status&0xF8 != 0 {
 		w.problem("status", CodeReservedBits)
 	}
 	b = appendUint(b, uint32(v.Status))
-	b = append(b, `,"coordinateSystem":`...)
+	b = append(b /* ,"coordinateSystem": */, ',', '"', 'c', 'o', 'o', 'r', 'd', 'i', 'n', 'a', 't', 'e', 'S', 'y', 's', 't', 'e', 'm', '"', ':')
 	switch v.CoordinateSystem {
 	case 1, 2, 3:
 	default:
@@ -337,7 +337,7 @@ func (v *Position2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *Alarms2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"alarms","highestLevel":`...)
+	b = append(b /* {"type":"alarms","highestLevel": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'a', 'l', 'a', 'r', 'm', 's', '"', ',', '"', 'h', 'i', 'g', 'h', 'e', 's', 't', 'L', 'e', 'v', 'e', 'l', '"', ':')
 	switch v.HighestLevel {
 	case 0, 1, 2, 3, 4, 254, 255:
 	default:
@@ -353,7 +353,7 @@ func (v *Alarms2025) appendJSON(b []byte, w *jsonWriter) []byte {
 	if n := v.StorageFaults.Len(); v.StorageFaultsCount.given || uint(n-0) > 253 {
 		b = w.count(b, "storageFaults", v.StorageFaultsCount, n, 0, 253, mark8)
 	}
-	b = append(b, `,"storageFaults":`...)
+	b = append(b /* ,"storageFaults": */, ',', '"', 's', 't', 'o', 'r', 'a', 'g', 'e', 'F', 'a', 'u', 'l', 't', 's', '"', ':')
 	b = appendRaw32(b, v.StorageFaults)
 	if n := v.MotorFaults.Len(); v.MotorFaultsCount.given || uint(n-0) > 253 {
 		b = w.count(b, "motorFaults", v.MotorFaultsCount, n, 0, 253, mark8)
@@ -401,7 +401,7 @@ func (v *AlarmLevel2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *CellVoltages2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"cellVoltages"`...)
+	b = append(b /* {"type":"cellVoltages" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'c', 'e', 'l', 'l', 'V', 'o', 'l', 't', 'a', 'g', 'e', 's', '"')
 	if n := len(v.Packs); v.PacksCount.given || uint(n-0) > 50 {
 		b = w.count(b, "packs", v.PacksCount, n, 0, 50, mark8)
 	}
@@ -446,7 +446,7 @@ func (v *PackVoltage2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *PackTemperatures2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"packTemperatures"`...)
+	b = append(b /* {"type":"packTemperatures" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'p', 'a', 'c', 'k', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 's', '"')
 	if n := len(v.Packs); v.PacksCount.given || uint(n-0) > 50 {
 		b = w.count(b, "packs", v.PacksCount, n, 0, 50, mark8)
 	}
@@ -479,7 +479,7 @@ func (v *PackTemperature2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *FuelCellStacks2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"fuelCellStacks"`...)
+	b = append(b /* {"type":"fuelCellStacks" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 'f', 'u', 'e', 'l', 'C', 'e', 'l', 'l', 'S', 't', 'a', 'c', 'k', 's', '"')
 	if n := len(v.Stacks); v.StacksCount.given || uint(n-1) > 252 {
 		b = w.count(b, "stacks", v.StacksCount, n, 1, 253, mark8)
 	}
@@ -515,19 +515,19 @@ func (v *FuelCellStack2025) appendJSON(b []byte, w *jsonWriter) []byte {
 	} else {
 		b = w.odd(b, "current", uint32(v.Current), mark16, 1, 0, 1)
 	}
-	b = append(b, `,"hydrogenInletPressure":`...)
+	b = append(b /* ,"hydrogenInletPressure": */, ',', '"', 'h', 'y', 'd', 'r', 'o', 'g', 'e', 'n', 'I', 'n', 'l', 'e', 't', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', '"', ':')
 	if v.HydrogenInletPressure <= 5000 {
 		b = appendDec1(b, int32(v.HydrogenInletPressure)-1000)
 	} else {
 		b = w.odd(b, "hydrogenInletPressure", uint32(v.HydrogenInletPressure), mark16, 1, -1000, 1)
 	}
-	b = append(b, `,"airInletPressure":`...)
+	b = append(b /* ,"airInletPressure": */, ',', '"', 'a', 'i', 'r', 'I', 'n', 'l', 'e', 't', 'P', 'r', 'e', 's', 's', 'u', 'r', 'e', '"', ':')
 	if v.AirInletPressure <= 5000 {
 		b = appendDec1(b, int32(v.AirInletPressure)-1000)
 	} else {
 		b = w.odd(b, "airInletPressure", uint32(v.AirInletPressure), mark16, 1, -1000, 1)
 	}
-	b = append(b, `,"airInletTemperature":`...)
+	b = append(b /* ,"airInletTemperature": */, ',', '"', 'a', 'i', 'r', 'I', 'n', 'l', 'e', 't', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.AirInletTemperature <= 250 {
 		b = appendInt(b, int32(v.AirInletTemperature)-40)
 	} else {
@@ -536,13 +536,13 @@ func (v *FuelCellStack2025) appendJSON(b []byte, w *jsonWriter) []byte {
 	if n := v.CoolantTemperatures.Len(); v.CoolantTemperaturesCount.given || uint(n-0) > 65531 {
 		b = w.count(b, "coolantTemperatures", v.CoolantTemperaturesCount, n, 0, 65531, mark16)
 	}
-	b = append(b, `,"coolantTemperatures":`...)
+	b = append(b /* ,"coolantTemperatures": */, ',', '"', 'c', 'o', 'o', 'l', 'a', 'n', 't', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 's', '"', ':')
 	b = w.temperatures(b, "coolantTemperatures", v.CoolantTemperatures, 250)
 	return append(b, '}')
 }
 
 func (v *Supercapacitor2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"supercapacitor","number":`...)
+	b = append(b /* {"type":"supercapacitor","number": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 's', 'u', 'p', 'e', 'r', 'c', 'a', 'p', 'a', 'c', 'i', 't', 'o', 'r', '"', ',', '"', 'n', 'u', 'm', 'b', 'e', 'r', '"', ':')
 	if v.Number-1 <= 252 {
 		b = appendUint(b, uint32(v.Number))
 	} else {
@@ -574,73 +574,73 @@ func (v *Supercapacitor2025) appendJSON(b []byte, w *jsonWriter) []byte {
 }
 
 func (v *SupercapacitorExtremes2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	b = append(b, `{"type":"supercapacitorExtremes","maxVoltageSystem":`...)
+	b = append(b /* {"type":"supercapacitorExtremes","maxVoltageSystem": */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 's', 'u', 'p', 'e', 'r', 'c', 'a', 'p', 'a', 'c', 'i', 't', 'o', 'r', 'E', 'x', 't', 'r', 'e', 'm', 'e', 's', '"', ',', '"', 'm', 'a', 'x', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'S', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MaxVoltageSystem-1 <= 252 {
 		b = appendUint(b, uint32(v.MaxVoltageSystem))
 	} else {
 		b = w.odd(b, "maxVoltageSystem", uint32(v.MaxVoltageSystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxVoltageCell":`...)
+	b = append(b /* ,"maxVoltageCell": */, ',', '"', 'm', 'a', 'x', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'C', 'e', 'l', 'l', '"', ':')
 	if v.MaxVoltageCell-1 <= 65530 {
 		b = appendUint(b, uint32(v.MaxVoltageCell))
 	} else {
 		b = w.odd(b, "maxVoltageCell", uint32(v.MaxVoltageCell), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"maxCellVoltage":`...)
+	b = append(b /* ,"maxCellVoltage": */, ',', '"', 'm', 'a', 'x', 'C', 'e', 'l', 'l', 'V', 'o', 'l', 't', 'a', 'g', 'e', '"', ':')
 	if v.MaxCellVoltage <= 60000 {
 		b = appendDec3(b, int32(v.MaxCellVoltage))
 	} else {
 		b = w.odd(b, "maxCellVoltage", uint32(v.MaxCellVoltage), mark16, 1, 0, 3)
 	}
-	b = append(b, `,"minVoltageSystem":`...)
+	b = append(b /* ,"minVoltageSystem": */, ',', '"', 'm', 'i', 'n', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'S', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MinVoltageSystem-1 <= 252 {
 		b = appendUint(b, uint32(v.MinVoltageSystem))
 	} else {
 		b = w.odd(b, "minVoltageSystem", uint32(v.MinVoltageSystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minVoltageCell":`...)
+	b = append(b /* ,"minVoltageCell": */, ',', '"', 'm', 'i', 'n', 'V', 'o', 'l', 't', 'a', 'g', 'e', 'C', 'e', 'l', 'l', '"', ':')
 	if v.MinVoltageCell-1 <= 65530 {
 		b = appendUint(b, uint32(v.MinVoltageCell))
 	} else {
 		b = w.odd(b, "minVoltageCell", uint32(v.MinVoltageCell), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"minCellVoltage":`...)
+	b = append(b /* ,"minCellVoltage": */, ',', '"', 'm', 'i', 'n', 'C', 'e', 'l', 'l', 'V', 'o', 'l', 't', 'a', 'g', 'e', '"', ':')
 	if v.MinCellVoltage <= 60000 {
 		b = appendDec3(b, int32(v.MinCellVoltage))
 	} else {
 		b = w.odd(b, "minCellVoltage", uint32(v.MinCellVoltage), mark16, 1, 0, 3)
 	}
-	b = append(b, `,"maxTemperatureSystem":`...)
+	b = append(b /* ,"maxTemperatureSystem": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'S', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MaxTemperatureSystem-1 <= 252 {
 		b = appendUint(b, uint32(v.MaxTemperatureSystem))
 	} else {
 		b = w.odd(b, "maxTemperatureSystem", uint32(v.MaxTemperatureSystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"maxTemperatureProbe":`...)
+	b = append(b /* ,"maxTemperatureProbe": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.MaxTemperatureProbe-1 <= 65530 {
 		b = appendUint(b, uint32(v.MaxTemperatureProbe))
 	} else {
 		b = w.odd(b, "maxTemperatureProbe", uint32(v.MaxTemperatureProbe), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"maxTemperature":`...)
+	b = append(b /* ,"maxTemperature": */, ',', '"', 'm', 'a', 'x', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.MaxTemperature <= 250 {
 		b = appendInt(b, int32(v.MaxTemperature)-40)
 	} else {
 		b = w.odd(b, "maxTemperature", uint32(v.MaxTemperature), mark8, 1, -40, 0)
 	}
-	b = append(b, `,"minTemperatureSystem":`...)
+	b = append(b /* ,"minTemperatureSystem": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'S', 'y', 's', 't', 'e', 'm', '"', ':')
 	if v.MinTemperatureSystem-1 <= 252 {
 		b = appendUint(b, uint32(v.MinTemperatureSystem))
 	} else {
 		b = w.odd(b, "minTemperatureSystem", uint32(v.MinTemperatureSystem), mark8, 1, 0, 0)
 	}
-	b = append(b, `,"minTemperatureProbe":`...)
+	b = append(b /* ,"minTemperatureProbe": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', 'P', 'r', 'o', 'b', 'e', '"', ':')
 	if v.MinTemperatureProbe-1 <= 65530 {
 		b = appendUint(b, uint32(v.MinTemperatureProbe))
 	} else {
 		b = w.odd(b, "minTemperatureProbe", uint32(v.MinTemperatureProbe), mark16, 1, 0, 0)
 	}
-	b = append(b, `,"minTemperature":`...)
+	b = append(b /* ,"minTemperature": */, ',', '"', 'm', 'i', 'n', 'T', 'e', 'm', 'p', 'e', 'r', 'a', 't', 'u', 'r', 'e', '"', ':')
 	if v.MinTemperature <= 250 {
 		b = appendInt(b, int32(v.MinTemperature)-40)
 	} else {
@@ -650,7 +650,7 @@ func (v *SupercapacitorExtremes2025) appendJSON(b []byte, w *jsonWriter) []byte 
 }
 
 func (v *Signature2025) appendJSON(b []byte, w *jsonWriter) []byte {
-	return w.end(v.appendFields(append(b, `{"type":"signature"`...), w))
+	return w.end(v.appendFields(append(b /* {"type":"signature" */, '{', '"', 't', 'y', 'p', 'e', '"', ':', '"', 's', 'i', 'g', 'n', 'a', 't', 'u', 'r', 'e', '"'), w))
 }
 
 // appendFields appends the fields, each with its comma.

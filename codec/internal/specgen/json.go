@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -20,7 +21,29 @@ func jsonFile(t *table) string {
 			o.p("return append(b, '}')\n}\n")
 		}
 	}
-	return o.String()
+	return spellOut(o.String())
+}
+
+// literal is an append of a constant text.
+var literal = regexp.MustCompile("append\\(b, `([^`]+)`\\.\\.\\.\\)")
+
+// inlineMost is the longest text that the compiler copies without a call.
+const inlineMost = 16
+
+// spellOut gives the bytes of longer texts one by one: the compiler makes words of them, where it would call memmove for
+// a string.
+func spellOut(src string) string {
+	return literal.ReplaceAllStringFunc(src, func(call string) string {
+		text := literal.FindStringSubmatch(call)[1]
+		if len(text) <= inlineMost {
+			return call
+		}
+		var bytes []string
+		for _, c := range []byte(text) {
+			bytes = append(bytes, fmt.Sprintf("%q", c))
+		}
+		return fmt.Sprintf("append(b, /* %s */ %s)", text, strings.Join(bytes, ", "))
+	})
 }
 
 func writeItemJSON(o *out, t *table, r *record) {
