@@ -40,6 +40,7 @@ chaos: ## kill -9 the gateway twenty times under load; every answered frame must
 generate: ## write the generated files again
 	$(GO) generate ./...
 	$(GO) test ./cmd/tboxgate -run TestConfigurationReference -update
+	$(GO) test ./gateway/metrics -run 'TestReference|TestNames' -update
 
 .PHONY: fresh
 fresh: ## fail when a generated file is stale

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
 
 // Back-off of a listener that cannot accept, for instance because the process
@@ -37,13 +39,14 @@ type listener struct {
 	mu     sync.Mutex
 	byAddr map[netip.Addr]int // connections from one address; nil without a limit
 
-	pace *rate.Limiter // of accepting; nil without a limit
+	pace  *rate.Limiter // of accepting; nil without a limit
+	count *metrics.Listener
 }
 
 func listen(g *Gateway, opt Listener) (*listener, error) {
 	l := &listener{
 		g: g, opt: opt, done: make(chan struct{}),
-		slots: make(chan struct{}, g.opt.Limits.Handshakes),
+		slots: make(chan struct{}, g.opt.Limits.Handshakes), count: g.opt.Metrics.NewListener(opt.Address),
 	}
 	var err error
 	if opt.TLS != nil {
@@ -77,7 +80,7 @@ func (l *listener) accept() {
 		}
 		if err != nil {
 			l.g.warn.Warn("cannot accept a connection; trying again", "listener", l.opt.Address, "error", err)
-			l.g.opt.Metrics.ConnectionRefused("acceptError")
+			l.g.opt.Metrics.ConnectionRefused(l.opt.Address, metrics.RefusedAcceptError)
 		} else {
 			err = l.take(nc)
 		}
@@ -130,7 +133,7 @@ func (l *listener) take(nc net.Conn) error {
 	select {
 	case l.slots <- struct{}{}:
 	default:
-		a.giveUp("handshakes", nil)
+		a.giveUp(metrics.RefusedHandshakes, nil)
 		return nil
 	}
 	l.preparing.Go(func() {
@@ -143,11 +146,11 @@ func (l *listener) take(nc net.Conn) error {
 // enter counts a connection in; the reason says why it may not stay.
 func (l *listener) enter() (why string) {
 	if l.g.draining.Load() {
-		return "draining"
+		return metrics.RefusedDraining
 	}
 	if l.g.connections.Add(1) > int64(l.g.opt.Limits.Connections) {
 		l.leave()
-		return "limit"
+		return metrics.RefusedLimit
 	}
 	return ""
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/pires/go-proxyproto"
 	"golang.org/x/sys/unix"
+
+	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
 
 // arrival is a connection between being accepted and belonging to a loop.
@@ -30,7 +32,7 @@ type arrival struct {
 // refuse closes a connection that is not counted in.
 func (a *arrival) refuse(why string, err error) {
 	_ = a.nc.Close()
-	a.l.g.opt.Metrics.ConnectionRefused(why)
+	a.l.g.opt.Metrics.ConnectionRefused(a.l.opt.Address, why)
 	if err != nil {
 		a.l.g.warn.Warn("connection refused", "remote", a.remote, "reason", why, "error", err)
 		return
@@ -51,7 +53,7 @@ func (a *arrival) giveUp(why string, err error) {
 // connections, this one is closed then.
 func (a *arrival) enterAddress() bool {
 	if !a.l.enterAddress(a.remote.Addr()) {
-		a.giveUp("perAddress", nil)
+		a.giveUp(metrics.RefusedPerAddress, nil)
 		return false
 	}
 	a.counted = true
@@ -70,7 +72,7 @@ func (a *arrival) admit(t *tlsConn) error {
 	}
 	if err != nil {
 		lp.size.Add(-1)
-		a.giveUp("enrolError", err)
+		a.giveUp(metrics.RefusedEnrolError, err)
 	}
 	return err
 }
@@ -92,7 +94,7 @@ func (a *arrival) prepare() (t *tlsConn, why string, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.g.log.Error("fault in a handshake; the connection is closed", "remote", a.remote, "fault", r, "stack", string(debug.Stack()))
-			why = "fault"
+			why = metrics.RefusedFault
 		}
 	}()
 	ctx, cancel := context.WithTimeout(l.ctx, l.opt.HandshakeTimeout)
@@ -101,20 +103,20 @@ func (a *arrival) prepare() (t *tlsConn, why string, err error) {
 	defer stop()
 	if len(l.opt.ProxyFrom) > 0 {
 		if err := a.readProxyHeader(); err != nil {
-			return nil, "proxyHeader", err
+			return nil, metrics.RefusedProxyHeader, err
 		}
 		if !l.enterAddress(a.remote.Addr()) {
-			return nil, "perAddress", nil
+			return nil, metrics.RefusedPerAddress, nil
 		}
 		a.counted = true
 	}
 	if l.certs != nil {
 		if t, err = a.startTLS(ctx); err != nil {
-			return nil, "tlsHandshake", err
+			return nil, metrics.RefusedTLSHandshake, err
 		}
 	}
 	if !stop() {
-		return nil, "handshakeTimeout", context.Cause(ctx)
+		return nil, metrics.RefusedHandshakeTimeout, context.Cause(ctx)
 	}
 	return t, "", nil
 }
@@ -127,7 +129,10 @@ func (a *arrival) startTLS(ctx context.Context) (*tlsConn, error) {
 	}
 	t := &tlsConn{pipe: &tlsPipe{socket: a.nc}}
 	t.tls = tls.Server(t.pipe, config)
-	if err := t.tls.HandshakeContext(ctx); err != nil {
+	began := time.Now()
+	err = t.tls.HandshakeContext(ctx)
+	a.l.g.opt.Metrics.Handshake(handshakeResult(err), tlsVersion(t.tls, err), time.Since(began))
+	if err != nil {
 		return nil, err
 	}
 	t.pipe.socket = nil

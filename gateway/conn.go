@@ -31,10 +31,11 @@ type conn struct {
 	remote netip.AddrPort // constant
 
 	state    state
-	waiting  bool // on the loop's list of connections that wait for the store as a whole
-	stalled  bool // input lies unread because the window is full
-	ended    bool // the peer has ended its side; what lies unread is taken whatever the window says
-	opened   bool // OnOpen has run; never unset
+	waiting  bool             // on the loop's list of connections that wait for the store as a whole
+	stalled  bool             // input lies unread because the window is full
+	ended    bool             // the peer has ended its side; what lies unread is taken whatever the window says
+	opened   bool             // OnOpen has run; never unset
+	kind     metrics.LinkKind // what has logged in, as its listener's counters know it
 	slot     int16
 	bad      uint16 // bad frames in a row
 	unread   int32  // bytes of input that lay unread after the last event
@@ -131,6 +132,15 @@ func (c *conn) full() bool {
 	}
 	return c.loop.g.inFlight.Load() >= lim.InFlightBytes
 }
+
+// become tells the listener's counters what c is now.
+func (c *conn) become(k metrics.LinkKind) {
+	c.ln.count.Became(c.kind, k)
+	c.kind = k
+}
+
+// Listener is the address that the peer connected to, as configured.
+func (c *conn) Listener() string { return c.ln.opt.Address }
 
 // addrPort reads an accepted connection's address; IPv4 in its short form.
 func addrPort(s interface{ String() string }) netip.AddrPort {

@@ -70,6 +70,9 @@ func (l *loop) leave(c *conn) {
 	c.ln.leaveAddress(c.remote.Addr())
 	c.ln.leave()
 	l.count.Closed(c.cause.metric)
+	if c.opened {
+		c.ln.count.Closed(c.kind)
+	}
 	switch c.cause.metric {
 	case metrics.CloseLoginTimeout, metrics.CloseIdle, metrics.CloseSlowReader, metrics.CloseProtocol:
 		l.g.warn.Warn("connection closed", "remote", c.remote, "reason", c.cause.metric.String())

@@ -45,7 +45,7 @@ func New(opt Options) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: node %q: %w", opt.Node, err)
 	}
 	return &Gateway{
-		opt: opt, log: opt.Log, warn: rateLimited(opt.Log), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
+		opt: opt, log: opt.Log, warn: rateLimited(opt.Log, opt.Metrics.LogLineSuppressed), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
 	}, nil
 }
 

@@ -21,10 +21,11 @@ type limitedHandler struct {
 	slog.Handler
 	limit *rate.Limiter
 	left  *atomic.Int64
+	count func() // of lines left out
 }
 
-func rateLimited(l *slog.Logger) *slog.Logger {
-	return slog.New(limitedHandler{Handler: l.Handler(), limit: rate.NewLimiter(warnPerSecond, warnBurst), left: new(atomic.Int64)})
+func rateLimited(l *slog.Logger, leftOut func()) *slog.Logger {
+	return slog.New(limitedHandler{Handler: l.Handler(), limit: rate.NewLimiter(warnPerSecond, warnBurst), left: new(atomic.Int64), count: leftOut})
 }
 
 // Enabled decides before a line is made up: counting comes cheaper than formatting.
@@ -36,6 +37,7 @@ func (h limitedHandler) Enabled(ctx context.Context, level slog.Level) bool {
 		return true
 	}
 	h.left.Add(1)
+	h.count()
 	return false
 }
 

@@ -15,6 +15,7 @@ func (l *loop) vehicleLogin(c *conn, f codec.Frame) {
 		return
 	}
 	c.sess, c.state = s, stateVehicle
+	c.become(metrics.LinkVehicle)
 	l.open(s)
 	l.store(c, s, f, codec.FlagSuccess, true)
 }
@@ -60,11 +61,11 @@ func (l *loop) relayed(c *conn, f codec.Frame) (s *session.Session, ok bool) {
 func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 	if f.TimeBytes() == nil {
 		// A login that cannot be read cannot be answered with success either.
-		l.count.Bad(metrics.BadTime)
+		l.count.Bad(badTime(f))
 		return nil, unreadable(f)
 	}
 	if !l.certified(c, f.VIN()) {
-		return nil, &refusal{refusedCertificate, codec.FlagError}
+		return nil, &refusal{metrics.LoginCertificate, codec.FlagError}
 	}
 	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
 	if refused != nil {
@@ -77,9 +78,6 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 	l.g.opt.Metrics.Login(metrics.KindVehicle, metrics.LoginAccepted)
 	return s, nil
 }
-
-// refusedCertificate is the reason for a VIN that the client certificate does not name.
-const refusedCertificate = "certificate"
 
 // certified says that the client certificate, where the listener wants it to, names the VIN.
 func (l *loop) certified(c *conn, vin codec.VIN) bool {
@@ -143,6 +141,7 @@ func (l *loop) platformLogin(c *conn, f codec.Frame) {
 	name := code.String()
 	c.platform.Store(&platform{code: name, json: session.AppendWireString(nil, name), vin: code, id: session.NewID()})
 	c.state = statePlatform
+	c.become(metrics.LinkPlatform)
 	l.g.opt.Metrics.Login(metrics.KindPlatform, metrics.LoginAccepted)
 	l.store(c, nil, f, codec.FlagSuccess, true)
 }
@@ -179,6 +178,7 @@ func (l *loop) platformLogout(c *conn, f codec.Frame) {
 // awaitLogin puts c back to where it was before its login.
 func (l *loop) awaitLogin(c *conn) {
 	c.state = stateNew
+	c.become(metrics.LinkLogin)
 	c.deadline = l.after(c.ln.opt.LoginTimeout)
 	l.wheel.remove(c)
 	l.wheel.add(c)
@@ -239,7 +239,7 @@ func refusalOf(r *session.Refusal, f codec.Frame) *refusal {
 }
 
 // unreadable refuses a login whose data unit is encrypted or cut.
-func unreadable(f codec.Frame) *refusal { return &refusal{"unreadable", unreadableFlag(f)} }
+func unreadable(f codec.Frame) *refusal { return &refusal{metrics.LoginUnreadable, unreadableFlag(f)} }
 
 // unreadableFlag is the answer to a unit that cannot be read: 0x02, in the 2025
 // edition 0x07 when it is encrypted, else 0x06.

@@ -112,6 +112,7 @@ func (l *loop) OnOpen(gc gnet.Conn) (out []byte, action gnet.Action) {
 	c.deadline = l.after(c.ln.opt.LoginTimeout)
 	l.wheel.add(c)
 	l.count.Opened()
+	c.ln.count.Opened()
 	if c.tls != nil { // its first frames may have come with the end of the handshake
 		l.box.put(mail{do: func() { l.guard(c, l.read) }})
 	}

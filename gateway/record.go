@@ -17,6 +17,12 @@ func (l *loop) store(c *conn, s *session.Session, f codec.Frame, flag codec.Flag
 
 // storeWith is store with the data unit of the answer given.
 func (l *loop) storeWith(c *conn, s *session.Session, f codec.Frame, flag codec.Flag, unit []byte, answer bool) {
+	if e := f.Encryption(); !e.Plain() {
+		l.count.Encrypted(e)
+		if s != nil {
+			s.Sealed()
+		}
+	}
 	l.answer = l.answer[:0]
 	if answer {
 		l.answer = codec.AppendAnswer(l.answer, f, flag, unit)

@@ -137,6 +137,11 @@ func (l *loop) frames(c *conn, b []byte) (n int) {
 // gives a peer up that sends on regardless.
 func (l *loop) stall(c *conn) {
 	c.stalled = true
+	if l.g.inFlight.Load() >= l.g.opt.Limits.InFlightBytes {
+		l.count.Paused(metrics.PauseInFlight)
+	} else {
+		l.count.Paused(metrics.PauseWindow)
+	}
 	unread := c.gc.InboundBuffered()
 	if c.tls != nil {
 		unread += len(c.tls.rest)

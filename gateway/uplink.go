@@ -148,6 +148,9 @@ func (l *loop) report(c *conn, s *session.Session, f codec.Frame) {
 		l.store(c, s, f, flag, c.ln.opt.AckRealtime != AckNever)
 		return
 	}
+	if s != nil && f.Command() == codec.CommandRealtime {
+		s.Clocked(codec.Time(f.TimeBytes()), l.now)
+	}
 	l.store(c, s, f, flag, c.ln.opt.AckRealtime == AckAlways)
 }
 
@@ -206,7 +209,7 @@ func (l *loop) activation(c *conn, f codec.Frame, sessionID uint64) {
 	if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform()); refused != nil {
 		state, why = 0x02, refused.Reason // failed
 	} else if !l.certified(c, f.VIN()) {
-		state, why = 0x02, refusedCertificate
+		state, why = 0x02, metrics.LoginCertificate
 	}
 	l.answer, _ = codec.AppendFrame(l.answer[:0], codec.Header{ // two bytes of data unit: it cannot be too long
 		Edition: f.Edition(), Command: codec.CommandActivationResponse, Flag: codec.FlagCommand,
@@ -225,7 +228,7 @@ func (l *loop) activation(c *conn, f codec.Frame, sessionID uint64) {
 // cannot be read or the listener refuses units that break the standard's tables.
 func (l *loop) verdict(c *conn, f codec.Frame) codec.Flag {
 	if f.TimeBytes() == nil {
-		l.count.Bad(metrics.BadTime)
+		l.count.Bad(badTime(f))
 		return unreadableFlag(f)
 	}
 	if c.ln.opt.OnStructureError == StructureRefuse && l.broken(f) {
@@ -233,6 +236,14 @@ func (l *loop) verdict(c *conn, f codec.Frame) codec.Flag {
 		return unreadableFlag(f)
 	}
 	return codec.FlagSuccess
+}
+
+// badTime is the reason why f has no readable time.
+func badTime(f codec.Frame) metrics.BadReason {
+	if !f.Encryption().Plain() {
+		return metrics.BadEncrypted
+	}
+	return metrics.BadTime
 }
 
 // wireTime is our time as six bytes, valid until the next call.
@@ -243,7 +254,7 @@ func (l *loop) wireTime() []byte {
 
 // frame counts a frame by what became of it.
 func (l *loop) frame(f codec.Frame, o metrics.Outcome) {
-	l.count.Frame(f.Edition(), f.Command(), o)
+	l.count.Frame(f.Edition(), f.Command(), o, len(f))
 }
 
 // idOf is the session id that a record carries: the vehicle's, or its platform link's.

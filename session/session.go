@@ -29,6 +29,8 @@ type Session struct {
 	paced    int64         // Unix nanoseconds up to which the frame rate is used up; see Pace
 	lastSeen atomic.Int64  // Unix milliseconds of the last frame, 0 for none after the login
 	frames   atomic.Uint64 // frames since the login, the login not counted
+	clock    atomic.Int32  // see Clocked: seconds << 1 | 1, 0 before the first realtime report
+	sealed   atomic.Uint32 // frames with an encrypted data unit
 }
 
 // NewID returns an ID for a new session: 64 random bits, never 0.
@@ -98,6 +100,10 @@ type Info struct {
 	LoginAt    Timestamp      `json:"loginAt"`
 	LastSeenAt Timestamp      `json:"lastSeenAt"`
 	Frames     uint64         `json:"frames"`
+	// ClockOff is collection time less arrival of the last realtime report, in seconds: positive when the vehicle's clock
+	// is ahead of the gateway's. Nil before the first report.
+	ClockOff        *int64 `json:"clockOffSeconds,omitempty"`
+	EncryptedFrames uint32 `json:"encryptedFrames,omitempty"` // frames that nobody can read here
 }
 
 // Info returns the state of the session at this moment.
@@ -107,6 +113,11 @@ func (s *Session) Info() Info {
 		Edition: s.Edition, ICCID: s.ICCID.String(), Frames: s.Frames(),
 		LoginAt: At(s.LoginAt), LastSeenAt: At(s.LastSeen()),
 	}
+	if off, ok := s.ClockOff(); ok {
+		seconds := int64(off / time.Second)
+		info.ClockOff = &seconds
+	}
+	info.EncryptedFrames = s.SealedFrames()
 	if s.Link != nil {
 		info.Remote = s.Link.Remote()
 	}

@@ -81,6 +81,8 @@ func (t *Table) Login(s *Session) (displaced *Session) {
 	case old != nil && old.Link == s.Link:
 		s.ID = old.ID
 		s.frames.Store(old.frames.Load())
+		s.clock.Store(old.clock.Load())
+		s.sealed.Store(old.sealed.Load())
 		t.enter(sh, s)
 		return nil
 	}

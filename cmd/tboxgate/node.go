@@ -15,6 +15,7 @@ import (
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/clock"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/discard"
@@ -178,7 +179,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 		return nil, err
 	}
 	return admin.API{
-		Status: n.status, Sessions: n.table, Calls: calls, Products: adminProducts(n.cfg.Products),
+		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Calls: calls, Products: adminProducts(n.cfg.Products),
 		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
 	}.Handler(), nil
 }
@@ -189,7 +190,7 @@ func (n *node) status() admin.Status {
 		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: session.At(n.started),
 		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Products: adminProducts(n.cfg.Products), Dev: n.cfg.Dev,
 		Addresses: admin.Addresses{API: n.doors.api.address(), Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
-		Sessions:  n.table.Len(), Devices: n.state.registry.Len(),
+		Sessions:  n.table.Len(), Devices: n.state.registry.Len(), Clock: ownClock(),
 	}
 	for _, a := range n.vehicles.Addrs() {
 		s.Addresses.Vehicles = append(s.Addresses.Vehicles, a.String())
@@ -257,7 +258,14 @@ func (n *node) watch() {
 		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.state.store.Healthy,
 		Platforms:    func() int { return len(n.state.platforms.List()) },
 		StoreBacklog: func() int { return n.state.store.Sink().Stats().Waiting },
+		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
+		Clock:        clock.Read,
 	})
+}
+
+// fleet answers questions about all vehicles.
+func (n *node) fleet() session.Fleet {
+	return session.Fleet{Table: n.table, Registry: n.state.registry}
 }
 
 // notReady is the answer to /readyz.

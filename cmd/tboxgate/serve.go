@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/clock"
 )
 
 // runFile tells scripts and tests where a running gateway listens: an admin.Status as JSON, there while it runs.
@@ -66,6 +67,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 		p.announce(cfg, status, key)
 		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
 			"admin", status.Addresses.Admin, "dataDir", status.DataDir, "version", status.Version)
+		warnClock(log, clock.Read())
 		r.untilDone(ctx)
 		log.Info("draining", "cause", context.Cause(ctx), "timeout", cfg.Drain.Timeout.String())
 	}

@@ -178,6 +178,7 @@ func TestServeDev(t *testing.T) {
 	require.Contains(t, ok(t, "sessions", "show", "--data-dir", dir, "LTEST000000000002"), `"vin": "LTEST000000000002"`)
 	require.Regexp(t, `(?m)^LTEST000000000003 .* online$`, ok(t, "vehicles", "list", "--data-dir", dir), "registered by its login")
 	testSend(t, g, dir, key(t, out))
+	testFleet(t, g, dir)
 
 	status, body = get(t, "http://"+g.Addresses.Admin+"/metrics")
 	require.Equal(t, 200, status)

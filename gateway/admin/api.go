@@ -94,6 +94,16 @@ type Status struct {
 	Addresses  Addresses         `json:"addresses"`
 	Sessions   int               `json:"sessions"`
 	Devices    int               `json:"devices"`
+	Clock      Clock             `json:"clock"`
+}
+
+// Clock is what the kernel says of the machine's clock, which vehicles are served (0x08).
+type Clock struct {
+	Known          bool    `json:"known"` // false where the kernel does not tell; the rest is left out then
+	Synchronized   bool    `json:"synchronized,omitempty"`
+	OffsetSeconds  float64 `json:"offsetSeconds,omitempty"`         // true time less the clock's, being corrected
+	EstimatedError float64 `json:"estimatedErrorSeconds,omitempty"` // as the time service believes
+	MaxError       float64 `json:"maxErrorSeconds,omitempty"`
 }
 
 // Product is one product key.
@@ -115,6 +125,7 @@ type Addresses struct {
 type API struct {
 	Status    func() Status // nil when no gateway is running
 	Sessions  Sessions      // nil when no gateway is running
+	Fleet     Fleet         // nil when no gateway is running
 	Calls     http.Handler  // the API for commands, without signatures; nil when no gateway is running
 	Vehicles  Vehicles
 	Products  []Product // those that vehicles can be registered in; nil: any
@@ -130,6 +141,10 @@ const maxBody = 1 << 20
 //	GET    /v1/status
 //	GET    /v1/sessions             JSON lines; ?vin=V for one
 //	DELETE /v1/sessions?vin=V       kick
+//	GET    /v1/fleet                the fleet in numbers
+//	GET    /v1/fleet/silent         JSON lines; ?for=1h&never=true
+//	GET    /v1/fleet/clock          JSON lines; ?off=60s
+//	GET    /v1/fleet/encrypted      JSON lines
 //	GET    /v1/vehicles             JSON lines; ?productKey=P for those of one product
 //	POST   /v1/vehicles             {"productKey":P,"vins":[…]}
 //	PATCH  /v1/vehicles?productKey=P&vin=V    {"disabled":true|false}
@@ -161,6 +176,12 @@ func (a API) Handler() http.Handler {
 	if a.Sessions != nil {
 		mux.HandleFunc("GET /v1/sessions", a.listSessions)
 		mux.HandleFunc("DELETE /v1/sessions", a.kick)
+	}
+	if a.Fleet != nil {
+		mux.HandleFunc("GET /v1/fleet", a.fleetSummary)
+		mux.HandleFunc("GET /v1/fleet/silent", a.fleetSilent)
+		mux.HandleFunc("GET /v1/fleet/clock", a.fleetClock)
+		mux.HandleFunc("GET /v1/fleet/encrypted", a.fleetEncrypted)
 	}
 	if a.Calls != nil {
 		mux.Handle("/v1/call", atRoot(a.Calls))

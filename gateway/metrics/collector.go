@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -13,15 +11,22 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descFrames = desc("frames_total", "Frames with right length and check byte, by edition, command and outcome.",
 		"edition", "command", "outcome")
-	descBad     = desc("bad_frames_total", "Frames and runs of bytes that were refused, by reason.", "reason")
-	descAnswers = desc("answers_total", "Answers written, by answer flag.", "flag")
-	descAnswer  = desc("answer_duration_seconds", "Time from the arrival of a frame to its answer being written.")
-	descIn      = desc("received_bytes_total", "Bytes read from connections.")
-	descOut     = desc("sent_bytes_total", "Bytes written to connections.")
-	descConns   = desc("connections", "Open connections.")
-	descOpened  = desc("connections_opened_total", "Connections taken over by an event loop.")
-	descClosed  = desc("connections_closed_total", "Connections that ended, by reason.", "reason")
-	descPanics  = desc("panics_total", "Panics that were kept to one connection.")
+	descFrameBytes = desc("frame_bytes_total", "Bytes of frames with right length and check byte, by edition, command and outcome.",
+		"edition", "command", "outcome")
+	descEncrypted     = desc("encrypted_frames_total", "Stored frames whose data unit is encrypted, by method: nobody can read them here.", "method")
+	descPaused        = desc("input_pauses_total", "Times that a connection's input was left unread because the store was slow, by the bound that was reached.", "limit")
+	descBad           = desc("bad_frames_total", "Frames and runs of bytes that were refused, by reason.", "reason")
+	descAnswers       = desc("answers_total", "Answers written, by answer flag.", "flag")
+	descAnswer        = desc("answer_duration_seconds", "Time from reading the last byte of a frame to writing its answer.")
+	descIn            = desc("received_bytes_total", "Bytes read from connections.")
+	descOut           = desc("sent_bytes_total", "Bytes written to connections.")
+	descConns         = desc("connections", "Open connections.")
+	descListenerConns = desc("listener_connections", "Open connections by listener and kind: login (nobody has logged in yet), vehicle, platform.",
+		"listener", "kind")
+	descListenerOpened = desc("listener_connections_opened_total", "Connections taken over by an event loop, by listener.", "listener")
+	descOpened         = desc("connections_opened_total", "Connections taken over by an event loop.")
+	descClosed         = desc("connections_closed_total", "Connections that ended, by reason.", "reason")
+	descPanics         = desc("panics_total", "Panics that were kept to one connection.")
 
 	descStored  = desc("store_records_total", "Records that the store confirmed.")
 	descPending = desc("store_unconfirmed_records", "Records handed to the store and not confirmed yet.")
@@ -40,7 +45,7 @@ type collector struct{ m *Metrics }
 
 // Describe sends every description, so that a clash of names is found when a collector is registered.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descFrames, descBad, descAnswers, descAnswer, descIn, descOut, descConns,
+	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
 		descPlatforms, descHealthy, descBacklog} {
 		ch <- d
@@ -50,7 +55,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect reads every loop once, all its counters at the same moment, so that a difference is never negative.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.m.mu.Lock()
-	loops, sources := c.m.loops, c.m.sources
+	loops, listeners, sources := c.m.loops, c.m.listeners, c.m.sources
 	c.m.mu.Unlock()
 
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
@@ -71,9 +76,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 				continue // 0x09–0x0B have no name in 2016
 			}
 			for o, n := range byOutcome {
-				counter(descFrames, n, editionNames[e], classNames[class], outcomeNames[o])
+				counter(descFrames, n.frames, editionNames[e], classNames[class], outcomeNames[o])
+				counter(descFrameBytes, n.bytes, editionNames[e], classNames[class], outcomeNames[o])
 			}
 		}
+	}
+	for m, n := range s.encrypted {
+		counter(descEncrypted, n, methodNames[m])
+	}
+	for r, n := range s.paused {
+		counter(descPaused, n, pauseNames[r])
 	}
 	for r, n := range s.bad {
 		counter(descBad, n, badNames[r])
@@ -88,14 +100,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(descOpened, s.opened)
 	gauge(descConns, float64(s.opened-closed))
+	for _, l := range listeners {
+		l.collect(ch)
+	}
 	counter(descIn, s.bytesIn)
 	counter(descOut, s.bytesOut)
 	counter(descPanics, s.panics)
 	counter(descStored, s.stored)
 	gauge(descPending, float64(s.published-s.stored))
 	gauge(descBytes, float64(s.publishedBytes-s.storedBytes))
-	ch <- s.answerTime.metric(descAnswer)
-	ch <- s.storeTime.metric(descStore)
+	ch <- s.answerTime.metric(descAnswer, c.m.started)
+	ch <- s.storeTime.metric(descStore, c.m.started)
 
 	ask := func(d *prometheus.Desc, f func() int) {
 		if f != nil {
@@ -120,9 +135,16 @@ func (s *counts) add(o *counts) {
 	for e := range o.frames {
 		for class := range o.frames[e] {
 			for outcome, n := range o.frames[e][class] {
-				s.frames[e][class][outcome] += n
+				s.frames[e][class][outcome].frames += n.frames
+				s.frames[e][class][outcome].bytes += n.bytes
 			}
 		}
+	}
+	for i, n := range o.encrypted {
+		s.encrypted[i] += n
+	}
+	for i, n := range o.paused {
+		s.paused[i] += n
 	}
 	for i, n := range o.bad {
 		s.bad[i] += n
@@ -143,16 +165,4 @@ func (s *counts) add(o *counts) {
 	s.panics += o.panics
 	s.answerTime.add(&o.answerTime)
 	s.storeTime.add(&o.storeTime)
-}
-
-// metric gives the histogram with cumulative buckets in seconds.
-func (h *histogram) metric(d *prometheus.Desc) prometheus.Metric {
-	buckets := make(map[float64]uint64, len(bounds))
-	var n uint64
-	for i, b := range bounds {
-		n += h.buckets[i]
-		buckets[b.Seconds()] = n
-	}
-	n += h.buckets[len(bounds)]
-	return prometheus.MustNewConstHistogram(d, n, time.Duration(h.sum).Seconds(), buckets)
 }

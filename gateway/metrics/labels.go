@@ -32,10 +32,11 @@ const (
 	BadStructure                  // refused by onStructureError
 	BadTime                       // no readable time
 	BadRate                       // a vehicle's report beyond its frame rate
+	BadEncrypted                  // its data unit is encrypted, so nobody here can read its time
 	badReasons
 )
 
-var badNames = [badReasons]string{"start", "length", "check", "firstFrame", "vin", "structure", "time", "rate"}
+var badNames = [badReasons]string{"start", "length", "check", "firstFrame", "vin", "structure", "time", "rate", "encrypted"}
 
 // String returns the label's value.
 func (r BadReason) String() string { return badNames[r] }
@@ -75,6 +76,38 @@ func CloseReasonOf(name string) CloseReason {
 		}
 	}
 	return CloseOther
+}
+
+// PauseReason says which bound made a connection's input wait for the store.
+type PauseReason uint8
+
+// The bounds that make input wait.
+const (
+	PauseWindow   PauseReason = iota // limits.window or limits.windowBytes, of the connection
+	PauseInFlight                    // limits.inFlightBytes, of all connections together
+	pauseReasons
+)
+
+var pauseNames = [pauseReasons]string{"window", "inFlightBytes"}
+
+// String returns the label's value.
+func (r PauseReason) String() string { return pauseNames[r] }
+
+// Encrypted frames are counted by method: one for each that the standards name (2025 table 3), and 0 for all others.
+const methods = 7
+
+var methodNames = [methods]string{"other", "rsa", "aes", "sm2", "sm4", "abnormal", "invalid"}
+
+func methodOf(e codec.Encryption) int {
+	switch e {
+	case codec.EncryptionRSA, codec.EncryptionAES, codec.EncryptionSM2, codec.EncryptionSM4:
+		return int(e-codec.EncryptionRSA) + 1
+	case codec.EncryptionAbnormal:
+		return 5
+	case codec.EncryptionInvalid:
+		return 6
+	}
+	return 0
 }
 
 // Frames are counted by class: one for each command the standards name, and class 0 for all others.

@@ -21,14 +21,16 @@ type Loop struct {
 
 // counts are the numbers of a loop.
 type counts struct {
-	frames   [2][classes][outcomes]uint64
-	bad      [badReasons]uint64
-	answers  [len(flagNames)]uint64
-	bytesIn  uint64
-	bytesOut uint64
-	opened   uint64
-	closed   [closeReasons]uint64
-	panics   uint64
+	frames    [2][classes][outcomes]tally
+	encrypted [methods]uint64
+	paused    [pauseReasons]uint64
+	bad       [badReasons]uint64
+	answers   [len(flagNames)]uint64
+	bytesIn   uint64
+	bytesOut  uint64
+	opened    uint64
+	closed    [closeReasons]uint64
+	panics    uint64
 
 	published, publishedBytes uint64
 	stored, storedBytes       uint64
@@ -64,14 +66,25 @@ func (l *Loop) Received(bytes int) { l.bytesIn += uint64(bytes) }
 // Sent counts bytes written to connections; one call for each write is enough.
 func (l *Loop) Sent(bytes int) { l.bytesOut += uint64(bytes) }
 
-// Frame counts one good frame by its edition, command and outcome.
-func (l *Loop) Frame(edition codec.Edition, command codec.Command, o Outcome) {
+// tally counts frames and their bytes.
+type tally struct{ frames, bytes uint64 }
+
+// Frame counts one good frame of so many bytes by its edition, command and outcome.
+func (l *Loop) Frame(edition codec.Edition, command codec.Command, o Outcome, bytes int) {
 	e := 0
 	if edition == codec.Edition2025 {
 		e = 1
 	}
-	l.frames[e][classOf(e, command)][min(o, outcomes-1)]++
+	t := &l.frames[e][classOf(e, command)][min(o, outcomes-1)]
+	t.frames++
+	t.bytes += uint64(bytes)
 }
+
+// Encrypted counts one good frame whose data unit is encrypted, by its method.
+func (l *Loop) Encrypted(e codec.Encryption) { l.encrypted[methodOf(e)]++ }
+
+// Paused counts one time that a connection's input was left unread because the store was slow.
+func (l *Loop) Paused(r PauseReason) { l.paused[min(r, pauseReasons-1)]++ }
 
 // Bad counts one bad frame, or one run of skipped bytes.
 func (l *Loop) Bad(r BadReason) { l.bad[min(r, badReasons-1)]++ }
@@ -101,35 +114,3 @@ func (l *Loop) Stored(bytes int, took time.Duration) {
 
 // Panic counts a panic that was kept to one connection.
 func (l *Loop) Panic() { l.panics++ }
-
-// bounds are the upper bounds of the latency buckets: a local answer without a store takes tens of microseconds, one
-// that waits for a slow disk seconds.
-var bounds = [...]time.Duration{
-	50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
-	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
-	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second, 30 * time.Second,
-}
-
-// histogram is a fixed-bucket histogram of durations; the last bucket takes what is above all bounds.
-type histogram struct {
-	buckets [len(bounds) + 1]uint64
-	sum     uint64 // nanoseconds
-}
-
-func (h *histogram) observe(d time.Duration) {
-	d = max(d, 0)
-	i := 0
-	for i < len(bounds) && d > bounds[i] {
-		i++
-	}
-	h.buckets[i]++
-	h.sum += uint64(d)
-}
-
-func (h *histogram) add(o *histogram) {
-	for i, n := range o.buckets {
-		h.buckets[i] += n
-	}
-	h.sum += o.sum
-}

@@ -19,6 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // Metrics holds the gateway's metrics in a registry of its own; several may live in one process. All methods may be
@@ -27,16 +30,22 @@ type Metrics struct {
 	registry *prometheus.Registry
 
 	logins   *prometheus.CounterVec // kind, result
-	refused  *prometheus.CounterVec // reason
+	refused  *prometheus.CounterVec // listener, reason
+	shakes   *prometheus.CounterVec // result, version
+	shakeIn  prometheus.Histogram
+	unlogged prometheus.Counter
 	paused   prometheus.Counter
 	commands *prometheus.CounterVec   // command, result
 	answered *prometheus.HistogramVec // command
 	calls    *prometheus.CounterVec   // action, code
 	callTime *prometheus.HistogramVec // action
 
-	mu      sync.Mutex
-	loops   []*Loop
-	sources Sources
+	started time.Time
+
+	mu        sync.Mutex
+	loops     []*Loop
+	listeners []*Listener
+	sources   Sources
 }
 
 // Sources are questions that the collector asks at each scrape. A nil one leaves its metric out. They are called from
@@ -47,20 +56,37 @@ type Sources struct {
 	Platforms    func() int   // platforms in the registry
 	StoreHealthy func() error // nil while the answering sink stores
 	StoreBacklog func() int   // records that the answering sink holds and the store has not confirmed
+
+	Fleet func() session.FleetSummary // the fleet in numbers; asked at most every fleetEvery
+	Clock func() clock.Status         // of the machine
 }
 
 // New returns metrics that start at zero, with the Go runtime's and the process's own beside them.
 func New() *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
+		started:  time.Now(),
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_logins_total",
 			Help: "Logins by kind (vehicle, platform) and result: accepted, or why it was refused.",
 		}, []string{"kind", "result"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_connections_refused_total",
-			Help: "Connections closed before a byte was read, by reason.",
-		}, []string{"reason"}),
+			Help: "Connections closed before a byte of a frame was read, by listener and reason.",
+		}, []string{"listener", "reason"}),
+		shakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_tls_handshakes_total",
+			Help: "TLS handshakes by result (ok, or what went wrong) and version; a failed one has none.",
+		}, []string{"result", "version"}),
+		shakeIn: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tboxgate_tls_handshake_duration_seconds",
+			Help:    "Time that TLS handshakes took which succeeded.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}),
+		unlogged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tboxgate_log_lines_suppressed_total",
+			Help: "Warnings about peers that were not logged because there were too many.",
+		}),
 		paused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tboxgate_accept_pauses_total",
 			Help: "Times that a listener waited before it accepted, because connections came faster than its accept rate.",
@@ -84,14 +110,25 @@ func New() *Metrics {
 			Buckets: []float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
 		}, []string{"action"}),
 	}
-	for _, kind := range []string{KindVehicle, KindPlatform} {
-		m.logins.WithLabelValues(kind, LoginAccepted)
+	m.shakes.WithLabelValues(HandshakeOK, "1.2")
+	m.shakes.WithLabelValues(HandshakeOK, "1.3")
+	for _, result := range handshakeFailures {
+		m.shakes.WithLabelValues(result, "")
+	}
+	for _, result := range [...]string{LoginAccepted, LoginUnreadable, LoginCertificate, session.RefusedEmpty,
+		session.RefusedNotRegistered, session.RefusedDisabled, session.RefusedFull} {
+		m.logins.WithLabelValues(KindVehicle, result)
+	}
+	for _, result := range [...]string{LoginAccepted, LoginUnreadable, session.RefusedPlatformUnknown, session.RefusedPlatformPassword} {
+		m.logins.WithLabelValues(KindPlatform, result)
 	}
 	for _, command := range []string{"query", "set", "control"} {
-		m.commands.WithLabelValues(command, CommandAnswered)
+		for _, result := range [...]string{CommandAnswered, CommandRejected, "timedOut", "disconnected", "superseded"} {
+			m.commands.WithLabelValues(command, result)
+		}
 		m.answered.WithLabelValues(command)
 	}
-	m.registry.MustRegister(m.logins, m.refused, m.paused, m.commands, m.answered, m.calls, m.callTime, &collector{m},
+	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.commands, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -102,11 +139,19 @@ const (
 	KindPlatform = "platform"
 )
 
-// LoginAccepted is the result of a login that was let in; a refused one carries the refusal's reason.
-const LoginAccepted = "accepted"
+// LoginAccepted is the result of a login that was let in; a refused one carries the refusal's reason: one of package
+// session's, or one of these.
+const (
+	LoginAccepted    = "accepted"
+	LoginUnreadable  = "unreadable"  // its data unit is encrypted or cut
+	LoginCertificate = "certificate" // the client's certificate does not name the VIN
+)
 
-// CommandAnswered is the result of a command that the vehicle answered with success.
-const CommandAnswered = "answered"
+// The results of a command in which the vehicle spoke: it answered with success, or with an error.
+const (
+	CommandAnswered = "answered"
+	CommandRejected = "rejected"
+)
 
 // NewLoop returns a block of counters for one event loop. It is shown until the process ends. refresh is called at each
 // scrape: it has the loop call Publish and waits for that, but not for long; nil leaves it to the loop alone.
@@ -139,19 +184,24 @@ func (m *Metrics) SetBuild(version, revision string) {
 // (a constant of the login rules, never text from the peer).
 func (m *Metrics) Login(kind, result string) { m.logins.WithLabelValues(kind, result).Inc() }
 
-// ConnectionRefused counts one connection that was accepted by the kernel and closed unread; reason is a constant
-// such as "limit", "perAddress" or "draining".
-func (m *Metrics) ConnectionRefused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+// ConnectionRefused counts one connection that was accepted by the kernel and closed unread; listener is its address as
+// configured, reason a constant such as "limit", "perAddress" or "draining".
+func (m *Metrics) ConnectionRefused(listener, reason string) {
+	m.refused.WithLabelValues(listener, reason).Inc()
+}
+
+// LogLineSuppressed counts one warning about a peer that was not logged because there were too many.
+func (m *Metrics) LogLineSuppressed() { m.unlogged.Inc() }
 
 // AcceptPaused counts one pause of a listener that keeps to its accept rate.
 func (m *Metrics) AcceptPaused() { m.paused.Inc() }
 
 // CommandDone counts one command at its final state: command is query, set or control, result the state's name. The
-// duration enters the histogram of answered commands only when the result is CommandAnswered or "rejected", the two
+// duration enters the histogram of answered commands only when the result is CommandAnswered or CommandRejected, the two
 // in which a vehicle spoke.
 func (m *Metrics) CommandDone(command, result string, took time.Duration) {
 	m.commands.WithLabelValues(command, result).Inc()
-	if result == CommandAnswered || result == "rejected" {
+	if result == CommandAnswered || result == CommandRejected {
 		m.answered.WithLabelValues(command).Observe(took.Seconds())
 	}
 }

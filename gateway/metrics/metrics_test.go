@@ -15,9 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/session"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var update = flag.Bool("update", false, "rewrite the golden files and docs/metrics.md")
 
 // full returns metrics with every source and every kind of event seen once.
 func full() *Metrics {
@@ -29,9 +31,24 @@ func full() *Metrics {
 		Platforms:    func() int { return 2 },
 		StoreHealthy: func() error { return nil },
 		StoreBacklog: func() int { return 5 },
+		Fleet: func() session.FleetSummary {
+			return session.FleetSummary{Online: 3, Offline: 4, Sessions: []session.ListenerCount{
+				{Listener: "0.0.0.0:8999", Edition: 2016, Sessions: 2}, {Listener: "0.0.0.0:8999", Platform: true, Edition: 2025, Sessions: 1},
+			}, ClockKnown: 2, Ahead: [4]int{1}, Behind: [4]int{1, 1}, Encrypted: 1, Silent: [6]int{5, 4}}
+		},
+		Clock: func() clock.Status {
+			return clock.Status{Known: true, Synchronized: true, Offset: time.Millisecond, EstimatedError: 2 * time.Millisecond, MaxError: time.Second}
+		},
 	})
-	m.Login(KindVehicle, "vinUnknown")
-	m.ConnectionRefused("limit")
+	l := m.NewListener("0.0.0.0:8999")
+	l.Opened()
+	l.Opened()
+	l.Became(LinkLogin, LinkVehicle)
+	m.Handshake(HandshakeOK, "1.3", 3*time.Millisecond)
+	m.Handshake("notTLS", "", time.Millisecond)
+	m.LogLineSuppressed()
+	m.Login(KindVehicle, session.RefusedNotRegistered)
+	m.ConnectionRefused("0.0.0.0:8999", "limit")
 	m.CommandDone("query", CommandAnswered, 20*time.Millisecond)
 	m.APICall("AsyncRRpc", "iot.device.OfflineDevice", time.Millisecond)
 	m.NewLoop(nil)
@@ -76,15 +93,19 @@ func TestLoopsAddUp(t *testing.T) {
 		l.Opened()
 		l.Received(334)
 		l.Sent(31)
-		l.Frame(2016, 0x02, FrameStored)
+		l.Frame(2016, 0x02, FrameStored, 334)
 		l.Published(1900)
 	}
 	a.Opened()
 	a.Closed(CloseIdle)
-	a.Frame(2016, 0x09, FrameIgnored) // no command of 2016
-	a.Frame(2025, 0x09, FrameAnswered)
-	a.Frame(2025, 0xC1, FrameStored)
+	a.Frame(2016, 0x09, FrameIgnored, 25) // no command of 2016
+	a.Frame(2025, 0x09, FrameAnswered, 25)
+	a.Frame(2025, 0xC1, FrameStored, 334)
 	a.Bad(BadCheck)
+	a.Encrypted(codec.EncryptionAES)
+	b.Encrypted(0x77)
+	a.Paused(PauseWindow)
+	b.Paused(PauseWindow)
 	a.Stored(1900, 3*time.Millisecond)
 	a.Answer(0x01, 4*time.Millisecond)
 	b.Answer(0x01, time.Minute)
@@ -101,6 +122,10 @@ func TestLoopsAddUp(t *testing.T) {
 		`tboxgate_received_bytes_total 668`,
 		`tboxgate_sent_bytes_total 62`,
 		`tboxgate_frames_total{command="realtime",edition="2016",outcome="stored"} 2`,
+		`tboxgate_frame_bytes_total{command="realtime",edition="2016",outcome="stored"} 668`,
+		`tboxgate_encrypted_frames_total{method="aes"} 1`,
+		`tboxgate_encrypted_frames_total{method="other"} 1`,
+		`tboxgate_input_pauses_total{limit="window"} 2`,
 		`tboxgate_frames_total{command="other",edition="2016",outcome="ignored"} 1`,
 		`tboxgate_frames_total{command="activation",edition="2025",outcome="answered"} 1`,
 		`tboxgate_frames_total{command="other",edition="2025",outcome="stored"} 1`,
@@ -134,9 +159,9 @@ func TestSourcesAndEvents(t *testing.T) {
 	for _, line := range []string{
 		`tboxgate_sessions 4`,
 		`tboxgate_store_healthy 0`,
-		`tboxgate_logins_total{kind="vehicle",result="vinUnknown"} 1`,
+		`tboxgate_logins_total{kind="vehicle",result="notRegistered"} 1`,
 		`tboxgate_logins_total{kind="platform",result="accepted"} 0`,
-		`tboxgate_connections_refused_total{reason="limit"} 1`,
+		`tboxgate_connections_refused_total{listener="0.0.0.0:8999",reason="limit"} 1`,
 		`tboxgate_commands_total{command="query",result="answered"} 1`,
 		`tboxgate_commands_total{command="control",result="timedOut"} 1`,
 		`tboxgate_api_calls_total{action="AsyncRRpc",code=""} 1`,
@@ -149,9 +174,41 @@ func TestSourcesAndEvents(t *testing.T) {
 	} {
 		require.Contains(t, text, line+"\n")
 	}
+	require.NotContains(t, text, "tboxgate_fleet", "no fleet to ask any more")
 	require.Contains(t, text, `tboxgate_build_info{goversion="go`)
 	require.Contains(t, text, "go_goroutines ")
 	require.Contains(t, text, "process_open_fds ")
+}
+
+func TestListenersFleetAndClock(t *testing.T) {
+	m := full()
+	require.Same(t, m.NewListener("0.0.0.0:8999"), m.NewListener("0.0.0.0:8999"))
+	text := expose(t, m)
+	for _, line := range []string{
+		`tboxgate_listener_connections{kind="login",listener="0.0.0.0:8999"} 1`,
+		`tboxgate_listener_connections{kind="vehicle",listener="0.0.0.0:8999"} 1`,
+		`tboxgate_listener_connections{kind="platform",listener="0.0.0.0:8999"} 0`,
+		`tboxgate_listener_connections_opened_total{listener="0.0.0.0:8999"} 2`,
+		`tboxgate_listener_sessions{edition="2016",kind="vehicle",listener="0.0.0.0:8999"} 2`,
+		`tboxgate_listener_sessions{edition="2025",kind="platform",listener="0.0.0.0:8999"} 1`,
+		`tboxgate_tls_handshakes_total{result="ok",version="1.3"} 1`,
+		`tboxgate_tls_handshakes_total{result="notTLS",version=""} 1`,
+		`tboxgate_tls_handshake_duration_seconds_count 1`,
+		`tboxgate_log_lines_suppressed_total 1`,
+		`tboxgate_fleet_vehicles{state="offline"} 4`,
+		`tboxgate_fleet_silent_vehicles{seconds="300"} 4`,
+		`tboxgate_fleet_clock_known_vehicles 2`,
+		`tboxgate_fleet_clock_off_vehicles{direction="behind",seconds="60"} 1`,
+		`tboxgate_fleet_clock_off_vehicles{direction="ahead",seconds="60"} 0`,
+		`tboxgate_fleet_encrypted_vehicles 1`,
+		`tboxgate_clock_synchronized 1`,
+		`tboxgate_clock_error_seconds{bound="max"} 1`,
+		`tboxgate_clock_offset_seconds 0.001`,
+	} {
+		require.Contains(t, text, line+"\n")
+	}
+	m.Watch(Sources{Clock: func() clock.Status { return clock.Status{} }})
+	require.NotContains(t, expose(t, m), "tboxgate_clock", "a kernel that does not tell leaves the metrics out")
 }
 
 func TestCloseReasons(t *testing.T) {
@@ -220,7 +277,7 @@ func BenchmarkCount(b *testing.B) {
 // count does what one realtime frame costs.
 func count(l *Loop) {
 	l.Received(334)
-	l.Frame(2016, 0x02, FrameStored)
+	l.Frame(2016, 0x02, FrameStored, 334)
 	l.Published(1900)
 	l.Stored(1900, 800*time.Microsecond)
 	l.Answer(1, 900*time.Microsecond)
