@@ -39,7 +39,7 @@ chaos: ## kill -9 the gateway twenty times under load; every answered frame must
 .PHONY: generate
 generate: ## write the generated files again
 	$(GO) generate ./...
-	$(GO) test ./cmd/tboxgate -run TestConfigurationReference -update
+	$(GO) test ./cmd/tboxgate -run 'TestConfigurationReference|TestReadingReference' -update
 	$(GO) test ./gateway/metrics -run 'TestReference|TestNames' -update
 
 .PHONY: fresh

@@ -42,8 +42,14 @@ type node struct {
 	commands *command.Dispatcher
 	vehicles *gateway.Gateway
 
+	reading    context.Context // of operators that read frames; ends before their socket does
+	endReading context.CancelCauseFunc
+
 	phase atomic.Int32 // starting, running, draining
 }
+
+// errStopping ends what operators read when the gateway stops.
+var errStopping = errors.New("the gateway is stopping")
 
 // The phases of a node.
 const (
@@ -55,6 +61,7 @@ const (
 // startNode starts everything, or nothing: after an error all that had started has stopped again.
 func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, log: log, metrics: metrics.New(), started: time.Now()}
+	n.reading, n.endReading = context.WithCancelCause(context.WithoutCancel(ctx))
 	b := buildVersion()
 	n.metrics.SetBuild(b.Version, b.Revision)
 	defer func() {
@@ -178,10 +185,12 @@ func (n *node) adminAPI() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.API{
+	api := admin.API{
 		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Calls: calls, Products: adminProducts(n.cfg.Products),
 		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
-	}.Handler(), nil
+	}
+	n.state.keptFrames(n.reading, &api)
+	return api.Handler(), nil
 }
 
 // status is also what stands in run.json.
@@ -306,6 +315,7 @@ func (n *node) stop(ctx context.Context) error {
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))
 	}
+	n.endReading(errStopping)
 	if n.doors != nil {
 		step("admin socket", n.doors.socket.shutdown(ctx))
 	}

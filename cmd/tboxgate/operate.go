@@ -151,6 +151,7 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 		return nil, errors.Join(err, closeAll())
 	}
 	api := admin.API{Vehicles: s.registry, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}}
+	s.keptFrames(c.Context, &api)
 	o := &operator{Client: admin.NewLocalClient(api.Handler()), where: "the configuration's products are", close: closeAll}
 	for _, product := range cfg.Products {
 		o.products = append(o.products, product.Key)

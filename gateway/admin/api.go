@@ -131,6 +131,8 @@ type API struct {
 	Products  []Product // those that vehicles can be registered in; nil: any
 	Platforms Platforms
 	Keys      Keys
+	Frames    Frames // nil when frames are not kept in the store
+	NoFrames  string // why not, as a text for operators
 }
 
 // maxBody bounds a request; ten thousand VINs fit.
@@ -152,6 +154,8 @@ const maxBody = 1 << 20
 //	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
 //	GET    /v1/keys                 POST a NewKey                                DELETE ?id=I
 //	PATCH  /v1/keys?id=I            {"disabled":true}
+//	GET    /v1/frames               JSON lines; ?vin=V&command=C, each any number of times, &since=T&until=T&follow=true&merge=true
+//	GET    /v1/gaps?vin=V           JSON lines; &since=T&until=T&period=30s
 //	*      /v1/call                 the API for commands: ?Action=AsyncRRpc&…
 //
 // An answer that is not 2xx is {"error":"…"}.
@@ -168,6 +172,7 @@ func (a API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/keys", a.createKey)
 	mux.HandleFunc("PATCH /v1/keys", a.changeKey)
 	mux.HandleFunc("DELETE /v1/keys", a.deleteKey)
+	a.frameRoutes(mux)
 	if a.Status != nil {
 		mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, a.Status())

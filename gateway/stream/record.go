@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type Record struct {
 	Raw  bool
 	Body []byte
 
+	merged bool // made of several frames by Merge
+
 	time []byte // the JSON of the key "time", for JSON bodies
 	hex  []byte // the hex digits of the key "raw", for the payload both
 }
@@ -59,13 +62,15 @@ func (r *Record) CollectedAt() (time.Time, bool) {
 }
 
 // AppendFrame appends the frame's bytes, from the start mark to the check byte. The error is ErrMasked,
-// or says why the stored JSON is no frame.
+// ErrMerged, or says why the stored JSON is no frame.
 func (r *Record) AppendFrame(dst []byte) ([]byte, error) {
 	switch {
 	case r.Raw:
 		return append(dst, r.Body...), nil
 	case r.Masked:
 		return dst, fmt.Errorf("%s %s: %w", r.VIN, r.CommandName(), ErrMasked)
+	case r.merged:
+		return dst, fmt.Errorf("%s %s: %w", r.VIN, r.CommandName(), ErrMerged)
 	case r.hex != nil:
 		b, err := hex.AppendDecode(dst, r.hex)
 		if err != nil {
@@ -107,3 +112,10 @@ func (r *Record) AppendJSON(dst []byte, m *codec.Message) []byte {
 
 // timeLayout is RFC 3339 in UTC with milliseconds, the form of receivedAt.
 const timeLayout = "2006-01-02T15:04:05.000Z"
+
+// Clone returns a copy that shares no memory with the message it came in.
+func (r *Record) Clone() *Record {
+	c := *r
+	c.Body, c.time, c.hex = bytes.Clone(r.Body), bytes.Clone(r.time), bytes.Clone(r.hex)
+	return &c
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/stream/flat"
+)
+
+func (p *program) exportCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "export",
+		Usage: "write stored frames to a file",
+		Description: "jsonl: the stream's JSON, one object a line. csv, parquet: one row a frame, the common measurements\n" +
+			"as columns and the whole JSON; docs/reading.md lists the columns. Memory is bounded, however much it is.\n" +
+			"A file appears whole or not at all; after Ctrl-C there is none.",
+		Flags: operatorFlags(
+			vinsFlag(), commandsFlag(), sincesFlag("the oldest"), untilsFlag(),
+			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "jsonl, csv or parquet"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
+			mergesFlag(),
+		),
+		Action: func(c *cli.Context) error {
+			if _, err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			format := c.String("format")
+			switch format {
+			case "jsonl", "csv", "parquet":
+			default:
+				return usagef(c, "--format %q: jsonl, csv and parquet are possible", format)
+			}
+			now := time.Now()
+			q, err := frameQuery(c, now)
+			if err != nil {
+				return err
+			}
+			if q.Until.IsZero() {
+				q.Until = now
+			}
+			var stop func()
+			c.Context, stop = untilSignal(c.Context, p.stderr)
+			defer stop()
+			return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
+				return p.export(ctx, o, q, format, c.String("output"))
+			})
+		},
+	}
+}
+
+// export writes frames to a file, "" for standard output.
+func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, format, file string) (err error) {
+	to, finish := p.stdout, func(err error) error { return err }
+	if file != "" {
+		f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		to, finish = f, func(err error) error { return finishFile(f, file, err) }
+	}
+	defer func() { err = finish(err) }()
+	buffered := bufio.NewWriterSize(to, 256<<10)
+	w := newTable(format, buffered)
+	n, left := 0, 0
+	for line, err := range o.StoredFrames(ctx, q) {
+		switch {
+		case ctx.Err() != nil:
+			return fmt.Errorf("export: interrupted after %d frames (%w)", n, context.Cause(ctx))
+		case errors.Is(err, admin.ErrDamaged):
+			left++
+			say(p.stderr, "tboxgate: left out: %v\n", err)
+			continue
+		case err != nil:
+			return err
+		}
+		if err := w.line(line); err != nil {
+			return err
+		}
+		n++
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("export: interrupted after %d frames (%w)", n, context.Cause(ctx))
+	}
+	if err := errors.Join(w.end(), buffered.Flush()); err != nil {
+		return err
+	}
+	say(p.stderr, "%d frames exported, %d left out\n", n, left)
+	return nil
+}
+
+// finishFile gives the temporary file its name, or removes it after an error.
+func finishFile(f *os.File, name string, err error) error {
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// table takes frames' JSON.
+type table struct {
+	line func(json []byte) error
+	end  func() error
+}
+
+func newTable(format string, to *bufio.Writer) table {
+	if format == "jsonl" {
+		return table{
+			line: func(json []byte) error { return writeLine(to, json) },
+			end:  func() error { return nil },
+		}
+	}
+	create := flat.NewCSV
+	if format == "parquet" {
+		create = flat.NewParquet
+	}
+	w := create(to)
+	return table{
+		line: func(json []byte) error {
+			r, err := flat.FromJSON(json)
+			if err != nil {
+				return err
+			}
+			return w.Write(r)
+		},
+		end: w.Close,
+	}
+}
