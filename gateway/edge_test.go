@@ -195,3 +195,53 @@ func TestActivationForAnotherVIN(t *testing.T) {
 	f := p.answer(codec.CommandActivationResponse)
 	require.EqualValues(t, 2, f.Unit()[0], "activated with another vehicle's certificate; stored: %d", h.sink.count())
 }
+
+// Connections that wait for all together take turns: one that has more and more to send does not keep the others out.
+func TestWaitingConnectionsTakeTurns(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Loops, o.Limits.InFlightBytes = 1, 1 })
+	vins := []string{vin1, vin2}
+	var peers []*peer
+	for _, vin := range vins {
+		peers = append(peers, h.login(t, vin))
+	}
+	h.sink.hold.Store(true)
+	before := h.sink.count()
+	for _, p := range peers {
+		p.send(bytes.Repeat(p.realtime(1), 30))
+		p.quiet()
+	}
+	for n := 1; n <= 20; n++ {
+		eventually(t, "the next record", func() bool { return h.sink.count() == before+n })
+		h.sink.confirm(1, false)
+	}
+	turns := map[string]int{}
+	for _, k := range h.sink.records()[before:] {
+		turns[k.rec.VIN.String()]++
+	}
+	for _, vin := range vins {
+		require.GreaterOrEqual(t, turns[vin], 8, "%v", turns)
+	}
+}
+
+// A long frame in TLS records of a few bytes comes through, and what follows it in the same record too.
+func TestTLSLongFrameInSmallRecords(t *testing.T) {
+	a := newAuthority(t)
+	h := newHouse(t, func(o *Options) { o.Listeners[0].TLS = a.server() })
+	p, err := h.dialTLS(t, vin1, &tls.Config{RootCAs: a.pool})
+	require.NoError(t, err)
+	p.send(p.loginFrame())
+	p.answer(codec.CommandVehicleLogin)
+	long := p.frame(codec.CommandRealtime, codec.FlagCommand, append(wireTime(at), bytes.Repeat([]byte{0x80, 0, 1, '#'}, 5000)...))
+	input := append(append(long, p.realtime(1)...), p.realtime(2)...)
+	go func() {
+		for size := 1; len(input) > 0; size = size%17 + 1 {
+			n := min(size, len(input))
+			p.send(input[:n])
+			input = input[n:]
+		}
+	}()
+	for i := range 3 {
+		require.Equal(t, wireTime(at.Add(time.Duration(i)*time.Second)), p.answer(codec.CommandRealtime).Unit())
+	}
+	require.Len(t, h.sink.records(), 4)
+}

@@ -281,8 +281,8 @@ func (l *loop) flush(c *conn) {
 		}
 		return
 	}
-	if c.stalled {
-		l.read(c) // still full, it puts c on the list of those that wait for all together
+	if c.stalled && !c.waiting { // one that waits for all together has its turn in wakeWaiting
+		l.read(c) // still full, it puts c on that list
 	}
 }
 
@@ -390,11 +390,20 @@ func (l *loop) tick() {
 	}
 }
 
-// wakeWaiting lets connections read on that had to wait for others' records.
+// wakeWaiting lets connections read on that had to wait for others' records. When the room is used up again, those
+// that had no turn are the first of the next time.
 func (l *loop) wakeWaiting() {
 	list := l.waiting
 	l.waiting = nil
-	for _, c := range list {
+	for i, c := range list {
+		if i > 0 && l.g.inFlight.Load() >= l.g.opt.Limits.InFlightBytes {
+			l.waiting = append(list[i:], l.waiting...)
+			l.g.waiting.Store(true)
+			if l.g.inFlight.Load() < l.g.opt.Limits.InFlightBytes {
+				l.box.putResume() // room was made between the look and the note
+			}
+			return
+		}
 		c.waiting = false
 		if c.state < stateClosing && c.stalled {
 			l.guard(c, l.read)

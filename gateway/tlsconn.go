@@ -100,7 +100,8 @@ func (t *tlsConn) isFor(vin codec.VIN) bool {
 	return false
 }
 
-// keep holds on to decrypted bytes for the next event; an idle connection keeps no buffer.
+// keep holds on to decrypted bytes, which may be the end of rest itself, for the next event; an idle connection keeps
+// no buffer.
 func (t *tlsConn) keep(b []byte) {
 	if len(b) == 0 {
 		t.rest = nil

@@ -81,23 +81,16 @@ func (l *loop) readPlain(c *conn) {
 // readTLS decrypts what has come and handles its frames. What is no whole frame
 // yet stays with the connection.
 func (l *loop) readTLS(c *conn) {
-	t := c.tls
 	for c.state < stateClosing {
 		if c.full() {
 			l.stall(c)
 			return
 		}
-		b := append(l.plain[:0], t.rest...)
-		open := true
-		if len(b) < max(peekMost, int(c.need)) { // what is decrypted already comes first
-			b, open = l.decrypt(c, b)
+		b, open := l.plainInput(c)
+		if len(b) > 0 && len(b) >= int(c.need) {
+			n := l.frames(c, b)
+			c.tls.keep(b[n:])
 		}
-		n := 0
-		if len(b) >= int(c.need) {
-			n = l.frames(c, b)
-		}
-		t.keep(b[n:])
-		l.plain = b[:0]
 		if !open && c.state < stateClosing {
 			l.end(c, causePeer)
 		}
@@ -105,6 +98,26 @@ func (l *loop) readTLS(c *conn) {
 			return
 		}
 	}
+}
+
+// plainInput returns the decrypted input of c that is not handled yet. What does not make up a frame stays where it
+// is, in c.tls.rest, and more goes behind it: a long frame in small records is not copied for each of them. False says
+// that the connection is at its end.
+func (l *loop) plainInput(c *conn) (b []byte, open bool) {
+	t := c.tls
+	switch need := int(c.need); {
+	case len(t.rest) >= max(peekMost, need):
+		return t.rest, true // what is decrypted already comes first
+	case len(t.rest) > 0:
+		t.rest, open = l.decrypt(c, t.rest)
+		return t.rest, open
+	}
+	b, open = l.decrypt(c, l.plain[:0])
+	l.plain = b[:0]
+	if len(b) < int(c.need) {
+		t.keep(b)
+	}
+	return b, open
 }
 
 // frames handles the whole frames at the start of b and returns the bytes they
