@@ -121,6 +121,11 @@ func ValidDeviceName(name string) bool {
 	return len(name) >= 1 && len(name) <= codec.VINSize && consistsOf(name, "-_@.:")
 }
 
+// ValidTopicDeviceName reports whether name has the form of the name of an MQTT device: 1 to 32 of the same characters.
+func ValidTopicDeviceName(name string) bool {
+	return len(name) >= 1 && len(name) <= 32 && consistsOf(name, "-_@.:")
+}
+
 func consistsOf(s, more string) bool {
 next:
 	for i := 0; i < len(s); i++ {

@@ -58,6 +58,10 @@ func (a *api) Send(_ context.Context, r command.Request) (int64, error) {
 	return int64(len(a.sent)), nil
 }
 
+func (a *api) Wait(_ context.Context, id int64) (command.Result, error) {
+	return command.Result{MessageID: id, State: command.StateTimedOut}, nil
+}
+
 func (a *api) Result(context.Context, string, int64) (command.Result, error) {
 	return command.Result{}, command.ErrNotFound
 }
@@ -198,6 +202,18 @@ func FuzzAPIParameters(f *testing.F) {
 
 // devices is the registry in which every vehicle is.
 type devices struct{}
+
+func (devices) Page(string, codec.VIN, int, int) ([]session.Device, int) { return nil, 0 }
+
+func (devices) Register(_ context.Context, _ string, vins []string) (session.RegisterResult, error) {
+	r := session.RegisterResult{Items: make([]session.RegisterItem, len(vins))}
+	for i, vin := range vins {
+		r.Items[i] = session.RegisterItem{VIN: vin, Status: session.Registered}
+	}
+	return r, nil
+}
+
+func (devices) Delete(context.Context, string, codec.VIN) error { return nil }
 
 func (devices) Lookup(codec.VIN) (session.Device, bool) {
 	return session.Device{ProductKey: product, ActivatedAt: apiNow}, true

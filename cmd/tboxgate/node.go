@@ -164,7 +164,7 @@ func (n *node) gate() *session.Gate {
 // apiOptions are those of the API on its address, or, trusted, on the admin socket.
 func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
-		Devices: n.state.registry, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
+		Devices: n.state.registry, Sessions: n.table, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
 		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted),
 		Products:            apiProducts(n.cfg.Products),
 		Observe:             func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },

@@ -45,7 +45,7 @@ func (v *vehicle) Close(session.Reason)   {}
 func (v *vehicle) Remote() netip.AddrPort { return netip.AddrPort{} }
 func (v *vehicle) Platform() string       { return "" }
 
-type devices struct{}
+type devices struct{ openapi.Devices }
 
 func (devices) Lookup(v codec.VIN) (session.Device, bool) {
 	return session.Device{VIN: v, ProductKey: product, ActivatedAt: time.Now()}, v.String() == vin

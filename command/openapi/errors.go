@@ -82,16 +82,24 @@ var (
 	errNullProductKey    = &businessError{"iot.prod.NullProductKey", "The ProductKey is empty."}
 	errBadProductKey     = &businessError{"iot.prod.InvalidFormattedProductkey", "The ProductKey format is incorrect."}
 	errNoProduct         = &businessError{"iot.prod.NotExistedProduct", "The product does not exist."}
+	errNoInstance        = &businessError{"iot.system.InstanceNotFound", "The instance does not exist. IotInstanceId must be that of the product's settings."}
+	errNoBroker          = &businessError{"iot.common.APINotSupportedInInstance", "The product is one of MQTT devices, and this gateway runs no MQTT broker."}
+	errNotSubscribed     = &businessError{"iot.messagebroker.NotSubscribed", "The device does not subscribe to the topic."}
 	errNullDeviceName    = &businessError{"iot.device.NullDeviceName", "The deviceName is empty."}
 	errBadDeviceName     = &businessError{"iot.device.InvalidFormattedDeviceName", "The deviceName format is incorrect."}
 	errInactiveDevice    = &businessError{"iot.device.InactiveDevice", "The device is inactive."}
 	errOfflineDevice     = &businessError{"iot.device.OfflineDevice", "The device is offline."}
 	errDisabledDevice    = &businessError{"iot.device.DisabledDevice", "The device is disabled."}
 	errNoDevice          = &businessError{"iot.Device.NotExistedDevice", "This device does not exist."}
+	errNotExisted        = &businessError{"iot.device.NotExistedDevice", "This device does not exist."} // the siblings' pages spell it so
+	errNotVehicles       = &businessError{"iot.common.APINotSupportedInInstance", "The product is one of MQTT devices; this operation is for vehicles. See tboxgate devices."}
+	errNoTopicRRpc       = &businessError{"iot.common.APINotSupportedInInstance", "The product is one of MQTT devices; RRpc is for vehicles. Call AsyncRRpc."}
+	errTimeoutValue      = &businessError{"iot.messagebroker.InvalidTimeoutValue", "Timeout must be a number of milliseconds from 1000 to 8000."}
 	errNullContent       = &businessError{"iot.messagebroker.NullMessageContent", "Message content cannot be empty."}
 	errContentBase64     = &businessError{"iot.messagebroker.MessageContentIsNotBase64Encode", "The message content is not base64 encoded."}
 	errQueueFull         = &businessError{"iot.messagebroker.RateLimit", "Too many commands of this kind are waiting for this device. Try again later."}
 	errResultNotFound    = &businessError{"iot.messagebroker.NotExistedMessage", "There is no command with this MessageId for this product, or it is older than 7 days."}
+	errAfterSend         = &businessError{"iot.system.SystemException", "The command was sent; what became of it cannot be told at the moment."}
 	errResultUnavailable = &businessError{"iot.system.SystemException", "The command results cannot be read at the moment."}
 )
 

@@ -5,8 +5,9 @@
 //	                (query, body)                (signature 1, V3,        │
 //	                                              window, nonce, rate)    └─▶ command.Dispatcher ──▶ vehicle
 //
-// The operations are AsyncRRpc, which sends a query (0x80), setting (0x81) or control (0x82) command to a vehicle, and
-// GetAsyncRRpcResult, our extension, which tells what became of it. docs/api.md is the reference for callers.
+// The operations are AsyncRRpc, which sends a query (0x80), setting (0x81) or control (0x82) command to a vehicle or a message
+// to an MQTT device; GetAsyncRRpcResult and RRpc for vehicles, our extensions, which tell what became of it and wait for it;
+// and those that register devices and tell their state. docs/api.md is the reference for callers.
 package openapi
 
 import (
@@ -14,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -27,12 +29,24 @@ const apiVersion = "2018-01-20"
 // Devices knows the registered vehicles; session.Registry is one.
 type Devices interface {
 	Lookup(vin codec.VIN) (session.Device, bool)
+	// Page returns up to n devices of a product in the order of their VINs, from the first behind after (zero: from the
+	// beginning) and skip more on, and how many the product has.
+	Page(productKey string, after codec.VIN, skip, n int) (page []session.Device, total int)
+	Register(ctx context.Context, productKey string, vins []string) (session.RegisterResult, error)
+	Delete(ctx context.Context, productKey string, vin codec.VIN) error
+}
+
+// Sessions finds the live session of a vehicle; session.Table is one.
+type Sessions interface {
+	Get(vin codec.VIN) *session.Session // nil: offline, or on another node
 }
 
 // Commands sends commands and remembers their results; command.Dispatcher is one.
 type Commands interface {
 	Send(ctx context.Context, r command.Request) (id int64, err error)
 	Result(ctx context.Context, productKey string, id int64) (command.Result, error)
+	// Wait returns the result once the command is over, or the result so far with the error of ctx.
+	Wait(ctx context.Context, id int64) (command.Result, error)
 }
 
 // Keys finds access keys; KeyStore is one. Lookup must be fast and see a deletion at once.
@@ -46,7 +60,8 @@ type Options struct {
 	Commands Commands
 	Keys     Keys // not needed by a Trusted handler
 	Products Products
-	Topics   Topics // the devices of MQTT products; nil: none can be reached
+	Topics   Topics   // the devices of MQTT products; nil: none can be reached
+	Sessions Sessions // for the addresses of vehicles; nil: they are not told
 
 	// Trusted answers calls without any signature, as access key "local", which may do everything. For the unix socket of the admin interface,
 	// whose file permissions say who may call.
@@ -92,6 +107,7 @@ type call struct {
 	requestID string
 	key       Key
 	params    map[string]string
+	sent      bool // something was handed over for a device: no failure may make an SDK repeat the call
 }
 
 // operation is one Action. It returns the members of its answer that follow RequestId and Success, or an error: a
@@ -124,8 +140,17 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{o: o, nonces: newNonces(o.MaxNonces), limits: newKeyLimits(o.CallsPerSecond)}
 	h.operations = map[string]operation{
-		"AsyncRRpc":          h.asyncRRpc,
-		"GetAsyncRRpcResult": h.getAsyncRRpcResult,
+		"AsyncRRpc":                h.asyncRRpc,
+		"GetAsyncRRpcResult":       h.getAsyncRRpcResult,
+		"RRpc":                     h.rrpc,
+		"GetDeviceStatus":          h.getDeviceStatus,
+		"BatchGetDeviceState":      h.batchGetDeviceState,
+		"QueryDeviceDetail":        h.queryDeviceDetail,
+		"QueryDevice":              h.queryDevice,
+		"QueryVehicleDevice":       h.queryVehicleDevice,
+		"BatchImportVehicleDevice": h.batchImportVehicleDevice,
+		"BatchCheckVehicleDevice":  h.batchCheckVehicleDevice,
+		"DeleteDevice":             h.deleteDevice,
 	}
 	return h, nil
 }
@@ -192,8 +217,25 @@ func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID 
 	if !known {
 		return key.ID, nil, errActionNotFound
 	}
-	fields, err = op(req.http.Context(), &call{requestID: requestID, key: key, params: req.all})
+	c := &call{requestID: requestID, key: key, params: req.all}
+	fields, err = h.operate(req.http.Context(), op, c)
 	return key.ID, fields, err
+}
+
+// operate runs an operation. Once something was sent to a device a failure is never a 5xx, after which SDKs call again.
+func (h *Handler) operate(ctx context.Context, op operation, c *call) (fields []field, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.o.Logger.Error("api call panicked", "requestId", c.requestID, "panic", p, "stack", string(debug.Stack()))
+			err = errInternal
+		}
+		var business *businessError
+		if err != nil && c.sent && !errors.As(err, &business) {
+			h.o.Logger.Error("api call failed after the command was sent", "requestId", c.requestID, "err", err)
+			err = errAfterSend
+		}
+	}()
+	return op(ctx, c)
 }
 
 // answerer writes the answer of one call in the format that the call asked for.

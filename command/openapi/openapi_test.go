@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,8 +47,37 @@ type devices map[string]session.Device
 
 func (d devices) Lookup(vin codec.VIN) (session.Device, bool) {
 	device, ok := d[vin.String()]
+	device.VIN = vin
 	return device, ok
 }
+
+func (d devices) Page(productKey string, after codec.VIN, skip, n int) (page []session.Device, total int) {
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		if d[name].ProductKey != productKey {
+			continue
+		}
+		total++
+		if name <= after.String() {
+			continue
+		}
+		if skip--; skip < 0 && len(page) < n {
+			device, err := codec.ParseVIN(name)
+			if err != nil {
+				panic(err)
+			}
+			one := d[name]
+			one.VIN = device
+			page = append(page, one)
+		}
+	}
+	return page, total
+}
+
+func (d devices) Register(context.Context, string, []string) (session.RegisterResult, error) {
+	return session.RegisterResult{}, session.ErrUnconfirmed
+}
+
+func (d devices) Delete(context.Context, string, codec.VIN) error { return session.ErrUnconfirmed }
 
 // commands stands in for the dispatcher: it records the request and answers with what it was told.
 type commands struct {
@@ -56,6 +86,11 @@ type commands struct {
 	sendErr error
 	results map[int64]command.Result
 	readErr error
+	wait    func(ctx context.Context, id int64) (command.Result, error)
+}
+
+func (c *commands) Wait(ctx context.Context, id int64) (command.Result, error) {
+	return c.wait(ctx, id)
 }
 
 func (c *commands) Send(_ context.Context, r command.Request) (int64, error) {
@@ -310,7 +345,7 @@ func TestFrontEndErrors(t *testing.T) {
 		code    string
 		message string
 	}{
-		"unknown action":      {map[string]string{"Action": "RRpc"}, 404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."},
+		"unknown action":      {map[string]string{"Action": "Pub"}, 404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method."},
 		"no action":           {map[string]string{"Action": "-"}, 400, "MissingAction", "Action is mandatory for this action."},
 		"other version":       {map[string]string{"Version": "2017-01-01"}, 400, "InvalidVersion", ""},
 		"unknown key":         {map[string]string{"AccessKeyId": "nobody"}, 404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."},

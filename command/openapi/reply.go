@@ -21,12 +21,15 @@ const (
 	formatJSON
 )
 
-// field is one member of an answer. The value is a string, bool, int64, []field (an object) or json.RawMessage (JSON as it
-// is; in XML its text). Order is kept, so that JSON and XML are the same list written twice.
+// field is one member of an answer. The value is a string, bool, int64, []field (an object), list, or json.RawMessage (JSON as
+// it is; in XML its text). Order is kept, so that JSON and XML are the same list written twice.
 type field struct {
 	name  string
 	value any
 }
+
+// list is a JSON array of strings or objects; in XML its element is repeated.
+type list []any
 
 // write sends an answer with the given root element (XML only).
 func write(w http.ResponseWriter, f format, status int, root string, fields []field) {
@@ -59,6 +62,15 @@ func writeJSON(b *bytes.Buffer, value any) {
 		b.WriteString(strconv.FormatInt(v, 10))
 	case json.RawMessage:
 		b.Write(v)
+	case list:
+		b.WriteByte('[')
+		for i, item := range v {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			writeJSON(b, item)
+		}
+		b.WriteByte(']')
 	case []field:
 		b.WriteByte('{')
 		for i, f := range v {
@@ -74,6 +86,12 @@ func writeJSON(b *bytes.Buffer, value any) {
 }
 
 func writeXML(b *bytes.Buffer, name string, value any) {
+	if items, ok := value.(list); ok {
+		for _, item := range items {
+			writeXML(b, name, item)
+		}
+		return
+	}
 	b.WriteString("<" + name + ">")
 	switch v := value.(type) {
 	case string:

@@ -33,6 +33,7 @@ type TopicMessage struct {
 // Errors of Topics.Deliver.
 var (
 	ErrTopicDevice     = errors.New("the device is not registered")           // iot.Device.NotExistedDevice
+	ErrTopicDisabled   = errors.New("the device is disabled")                 // iot.device.DisabledDevice
 	ErrTopicInactive   = errors.New("the device has never been connected")    // iot.device.InactiveDevice
 	ErrTopicOffline    = errors.New("the device is not connected")            // iot.device.OfflineDevice
 	ErrTopicFormat     = errors.New("the topic has not the right form")       // iot.common.InvalidFormattedParameter
