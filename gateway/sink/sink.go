@@ -1,6 +1,8 @@
 // Package sink says what the gateway asks of the place where frames are stored: take a record, tell
 // when it is durable, and say when nothing is being stored. Packages below it keep that promise:
-// sink/nats (JetStream, embedded or external) and sink/discard.
+// sink/nats (JetStream, embedded or external), sink/kafka, sink/mqtt, sink/file and sink/discard;
+// package sinktest holds each of them to it, and package follow feeds them from JetStream when they
+// are not the sink that answers.
 //
 // A frame's way through it:
 //
@@ -48,6 +50,36 @@ type Sink interface {
 	Close(ctx context.Context) error
 }
 
+// EventSink is a Sink that takes events as well. sink/nats is none: events have a stream of their own
+// there, and from it the others get them.
+type EventSink interface {
+	Sink
+
+	// PublishEvent is Publish for an event. Events and records of one VIN keep no order between them.
+	PublishEvent(e *Event, to Receiver, ticket uint64) (stored bool)
+}
+
+// Event is something that happened to a vehicle: presence, a refused login, a step of a command. The
+// caller may reuse it, and Body, as soon as PublishEvent has returned.
+type Event struct {
+	VIN  codec.VIN
+	Kind string // online, offline, refused, command
+	Body []byte // one JSON object
+}
+
+// Stats counts what a sink did.
+type Stats struct {
+	Waiting      int    // records and events that are not stored yet
+	WaitingBytes int64  // their bytes
+	Stored       uint64 // stored since the start
+	Retried      uint64 // attempts to store that were a repetition
+}
+
+// Counted is a sink that tells its counters.
+type Counted interface {
+	Stats() Stats
+}
+
 // Receiver is told about stored records.
 type Receiver interface {
 	// Stored says that the record published with this ticket is durable. It is called once per
@@ -64,6 +96,7 @@ type Record struct {
 	Edition    codec.Edition // names the command
 	ReceivedAt time.Time     // the gateway's clock when the frame was complete
 
+	Node      string         // the gateway that received it
 	Session   uint64         // the login it belongs to; 0 when there is none
 	Platform  string         // code of the platform link that relayed it, "" for a vehicle link
 	Remote    netip.AddrPort // the peer; the zero value when unknown

@@ -11,10 +11,13 @@ import (
 // Sink drops every record. The zero value is ready to use.
 type Sink struct{}
 
-var _ sink.Sink = Sink{}
+var _ sink.EventSink = Sink{}
 
 // Publish reports the record as stored; Stored is never called.
 func (Sink) Publish(*sink.Record, sink.Receiver, uint64) bool { return true }
+
+// PublishEvent reports the event as stored; Stored is never called.
+func (Sink) PublishEvent(*sink.Event, sink.Receiver, uint64) bool { return true }
 
 // Healthy returns nil.
 func (Sink) Healthy() error { return nil }
