@@ -103,7 +103,7 @@ func (c *Converter) decode(r *sink.Record, f codec.Frame, both bool) []byte {
 	}
 	c.message.Decode(f)
 	b := c.message.AppendJSON(c.json[:0], codec.JSONOptions{Mask: true, MaxSize: max(room, 1)})
-	b = appendEnvelope(b[:len(b)-1], r)
+	b = AppendEnvelope(b[:len(b)-1], r)
 	if both {
 		b = appendRaw(b, f)
 	}
@@ -114,22 +114,22 @@ func (c *Converter) decode(r *sink.Record, f codec.Frame, both bool) []byte {
 // opaque is the JSON of a raw body that is no frame, which no gateway makes.
 func (c *Converter) opaque(r *sink.Record) []byte {
 	b := append(c.json[:0], `{"v":1,"vin":`...)
-	b = appendString(b, r.VIN.String())
+	b = session.AppendWireString(b, r.VIN.String())
 	b = append(b, `,"command":`...)
-	b = appendString(b, r.Command.Name(r.Edition))
+	b = session.AppendWireString(b, r.Command.Name(r.Edition))
 	b = append(b, `,"rest":"`...)
 	b = hex.AppendEncode(b, r.Body)
 	b = append(b, `","problems":[{"path":"","code":"`+NoFrame+`"}]`...)
-	c.json = append(appendEnvelope(b, r), '}')
+	c.json = append(AppendEnvelope(b, r), '}')
 	return c.json
 }
 
-// appendEnvelope appends the gateway's keys to an object that is still open.
-func appendEnvelope(b []byte, r *sink.Record) []byte {
+// AppendEnvelope appends the gateway's keys to an object that is still open.
+func AppendEnvelope(b []byte, r *sink.Record) []byte {
 	b = append(b, `,"receivedAt":"`...)
 	b = AppendReceived(b, r.ReceivedAt)
 	b = append(b, `","node":`...)
-	b = appendString(b, r.Node)
+	b = session.AppendWireString(b, r.Node)
 	b = append(b, `,"session":"`...)
 	b = session.AppendID(b, r.Session)
 	b = append(b, `","remote":"`...)
@@ -139,7 +139,7 @@ func appendEnvelope(b []byte, r *sink.Record) []byte {
 	b = append(b, '"')
 	if r.Platform != "" {
 		b = append(b, `,"platform":`...)
-		b = appendString(b, r.Platform)
+		b = session.AppendWireString(b, r.Platform)
 	}
 	if r.Duplicate {
 		b = append(b, `,"duplicate":true`...)
@@ -155,14 +155,6 @@ func AppendReceived(b []byte, t time.Time) []byte {
 func appendRaw(b []byte, f codec.Frame) []byte {
 	b = append(b, `,"raw":"`...)
 	return append(hex.AppendEncode(b, f), '"')
-}
-
-func appendString(b []byte, s string) []byte {
-	text, err := json.Marshal(s)
-	if err != nil {
-		return append(b, `""`...) // a string always has a JSON form
-	}
-	return append(b, text...)
 }
 
 // NoFrame is the code of a raw record whose body is no frame.
