@@ -121,7 +121,9 @@ func TestConformance(t *testing.T) {
 			sinktest.Run(t, func(t *testing.T) sinktest.Store {
 				dir := t.TempDir()
 				return sinktest.Store{
-					Open:  func(t *testing.T) sink.Sink { return open(t, file.Options{Dir: dir, Fsync: c.fsync, Payload: c.payload}) },
+					Open: func(t *testing.T) sink.Sink {
+						return open(t, file.Options{Dir: dir, Fsync: c.fsync, Payload: c.payload})
+					},
 					Read:  func(t *testing.T) []sinktest.Stored { return stored(t, dir) },
 					Stop:  func(t *testing.T) { away(t, dir) },
 					Start: func(t *testing.T) { back(t, dir) },
