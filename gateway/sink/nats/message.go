@@ -13,11 +13,12 @@ import (
 type message struct {
 	buf    []byte        // subject, then body
 	split  int           // where the body begins
-	header natsgo.Header // empty for most; its values are slices of:
-	values [6]string
+	header natsgo.Header // empty, or one entry, whose value is:
+	value  [1]string
 
 	to     sink.Receiver // told when it is stored, or:
 	ticket uint64
+	batch  *batch      // those of its records are, or:
 	done   func(error) // told when it is stored or given up
 
 	state  state
@@ -43,28 +44,44 @@ const (
 func (m *message) subject() string { return string(m.buf[:m.split]) }
 func (m *message) body() []byte    { return m.buf[m.split:] }
 
-// setHeader sets one header. The map is reused with the message.
+// setHeader sets the message's header. The map is reused with the message.
 func (m *message) setHeader(key, value string) {
 	if m.header == nil {
-		m.header = make(natsgo.Header, len(m.values))
+		m.header = make(natsgo.Header, len(m.value))
 	}
-	n := len(m.header)
-	m.values[n] = value
-	m.header[key] = m.values[n : n+1 : n+1]
+	m.value[0] = value
+	m.header[key] = m.value[:]
 }
 
 // keepBuffer is the largest buffer that goes back to the pool with its message. One frame as JSON
-// has about 2 KB; the rare huge one must not stay in memory for ever.
-const keepBuffer = 16 << 10
+// has about 2 KB; the rare huge one must not stay in memory for ever. Batches are large, and few.
+const (
+	keepBuffer = 16 << 10
+	keepBatch  = batchBytes
+)
+
+// records counts what a message holds.
+func (m *message) records() int {
+	if m.batch != nil {
+		return len(m.batch.told)
+	}
+	return 1
+}
 
 // reset empties a message for its next use.
 func (m *message) reset() {
-	buf, header := m.buf[:0], m.header
-	if cap(buf) > keepBuffer {
+	buf, header, b := m.buf[:0], m.header, m.batch
+	keep := keepBuffer
+	if b != nil {
+		keep = keepBatch
+		clear(b.told)
+		b.told = b.told[:0]
+	}
+	if cap(buf) > keep {
 		buf = nil
 	}
 	clear(header)
-	*m = message{buf: buf, header: header}
+	*m = message{buf: buf, header: header, batch: b}
 }
 
 // fifo is a queue of messages, linked through them so that queueing allocates nothing.

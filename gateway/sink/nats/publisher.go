@@ -32,8 +32,8 @@ const (
 //	              ▲ again                         │
 //	              └───── refused or lost ◀────────┴── confirmed ──▶ Receiver.Stored
 //
-// Every attempt has its own number, the last token of its reply subject (<inbox>.<number>); all
-// replies come in on one subscription. Nothing is published on the caller's goroutine: nats.go
+// Every attempt has its own number, the last token of its reply subject (<inbox>.<number>), or in a
+// burst (burst.go) a place; all replies come in on one subscription. Nothing is published on the caller's goroutine: nats.go
 // writes to the connection under its lock and may wait there for the server.
 //
 // After a refusal or a loss the writer stops, waits until every attempt under way has ended, and
@@ -43,7 +43,9 @@ const (
 type publisher struct {
 	name   string // what it stores, for texts: "records", "events", "writes"
 	nc     *natsgo.Conn
-	inbox  string // with its last dot
+	inbox  string   // with its last dot
+	bursts bool     // publish in bursts, see burst.go; set before the first message
+	batch  *batcher // gathers records, nil: each is a message; set before the first message
 	sub    *natsgo.Subscription
 	log    *slog.Logger
 	repair func() // asks for the streams to be made again, when one is missing; does not block
@@ -70,6 +72,7 @@ type publisher struct {
 
 	progress time.Time // the last confirmation
 	passed   uint64    // the highest number confirmed
+	lastSeq  uint64    // the stream's number of the last message of the last burst
 	down     error     // why there is no connection
 	trouble  error     // the last failure; nil once a message was stored after it
 	since    time.Time // when the trouble began
@@ -83,14 +86,16 @@ type publisher struct {
 	notes  []note        // for the log, written by the writer goroutine without the lock
 
 	stats Stats
+
+	told []*message // memory of confirmedBurst, which runs on the subscription's goroutine only
 }
 
 // Stats counts what a publisher did.
 type Stats struct {
-	Waiting      int    // messages that are not stored yet
+	Waiting      int    // records that are not stored yet
 	WaitingBytes int64  // their bytes
-	Stored       uint64 // messages stored since the start
-	Retried      uint64 // publishes that were a repetition
+	Stored       uint64 // records stored since the start
+	Retried      uint64 // records that were published again
 }
 
 // note is one line for the log.
@@ -114,7 +119,7 @@ func newPublisher(nc *natsgo.Conn, name string, log *slog.Logger, repair func())
 		latest: make(map[string]*message),
 	}
 	p.pool.New = func() any { return new(message) }
-	sub, err := nc.Subscribe(p.inbox+"*", p.onReply)
+	sub, err := nc.Subscribe(p.inbox+">", p.onReply)
 	if err != nil {
 		return nil, fmt.Errorf("nats: the inbox for %s: %w", name, err)
 	}
@@ -166,11 +171,7 @@ func (p *publisher) write() {
 		var wait time.Duration
 		var notes []note
 		batch, first, wait, notes = p.nextBatch(batch[:0])
-		for i, m := range batch {
-			if err := p.send(m, first+uint64(i)); err != nil {
-				p.refused(first+uint64(i), err)
-			}
-		}
+		p.sendAll(batch, first)
 		for _, n := range notes {
 			p.log.Log(context.Background(), n.level, n.text, n.args...)
 		}
@@ -237,12 +238,16 @@ func (p *publisher) nextMessage() *message {
 	for {
 		m := p.again.pop()
 		if m == nil {
-			return p.queue.pop()
+			m = p.queue.pop()
+			if m != nil && m.batch != nil {
+				p.batch.taken(m)
+			}
+			return m
 		}
 		if m.state == stored || p.covered(m) {
 			continue
 		}
-		p.stats.Retried++
+		p.stats.Retried += uint64(m.records())
 		return m
 	}
 }
@@ -284,11 +289,31 @@ func (p *publisher) signal() {
 	}
 }
 
-// send publishes one attempt. A message does not change until its confirmation, which cannot come
-// before, so it is read without the lock.
+// sendAll publishes the attempts first, first+1 and so on.
+func (p *publisher) sendAll(batch []*message, first uint64) {
+	for len(batch) > 0 {
+		n := 1
+		if p.bursts {
+			n = max(p.burstsEnd(batch), 1)
+		}
+		if n > 1 {
+			p.sendBurst(batch[:n], first)
+		} else if err := p.send(batch[0], first); err != nil {
+			p.refused(first, err)
+		}
+		batch, first = batch[n:], first+uint64(n)
+	}
+}
+
+// send publishes one attempt by itself.
 func (p *publisher) send(m *message, number uint64) error {
 	var scratch [64]byte
-	reply := string(strconv.AppendUint(append(scratch[:0], p.inbox...), number, 10))
+	return p.publishTo(m, string(strconv.AppendUint(append(scratch[:0], p.inbox...), number, 10)))
+}
+
+// publishTo publishes a message with a reply subject. A message does not change until its confirmation,
+// which cannot come before, so it is read without the lock.
+func (p *publisher) publishTo(m *message, reply string) error {
 	var err error
 	if len(m.header) == 0 {
 		err = p.nc.PublishRequest(m.subject(), reply, m.body())
@@ -308,6 +333,9 @@ func (p *publisher) send(m *message, number uint64) error {
 func (p *publisher) onReply(msg *natsgo.Msg) {
 	number, ok := parseReplyNumber(msg.Subject, len(p.inbox))
 	if !ok {
+		if r, ok := parseBurstReply(msg.Subject[min(len(p.inbox), len(msg.Subject)):]); ok {
+			p.onBurstReply(r, msg)
+		}
 		return
 	}
 	if _, err := parseAck(msg); err != nil {
@@ -320,6 +348,22 @@ func (p *publisher) onReply(msg *natsgo.Msg) {
 // confirmed ends a message: it is stored.
 func (p *publisher) confirmed(number uint64) {
 	p.mu.Lock()
+	m := p.store(number)
+	if m == nil {
+		p.mu.Unlock()
+		return
+	}
+	wake := p.afterStored()
+	p.mu.Unlock()
+	if wake {
+		p.signal()
+	}
+	p.tell(m, nil)
+}
+
+// store ends the message of a confirmed attempt; nil: it has ended before. The lock is held; afterStored
+// follows.
+func (p *publisher) store(number uint64) *message {
 	m := p.flyingAt(number)
 	if m != nil {
 		p.flight[number%windowMessages] = nil // m may be another message soon
@@ -328,28 +372,31 @@ func (p *publisher) confirmed(number uint64) {
 		delete(p.late, number)
 	}
 	if m == nil || m.state == stored { // stored twice
-		p.mu.Unlock()
-		return
+		return nil
 	}
 	if m.state == flying { // with this number, or already with another one
 		p.due--
 		p.dueSize -= len(m.buf)
 	}
 	m.state = stored
-	p.progress = time.Now()
 	p.passed = max(p.passed, number)
-	p.stats.Stored++
+	p.stats.Stored += uint64(m.records())
 	p.forget(m)
+	if m.batch != nil {
+		p.batch.stored(m)
+	}
+	return m
+}
+
+// afterStored does what follows from confirmations and reports whether to wake the writer. The lock is
+// held.
+func (p *publisher) afterStored() (wake bool) {
+	p.progress = time.Now()
 	p.advance()
 	if p.trouble != nil {
 		p.recovered()
 	}
-	wake := p.mustWake()
-	p.mu.Unlock()
-	if wake {
-		p.signal()
-	}
-	p.tell(m, nil)
+	return p.mustWake()
 }
 
 // flyingAt returns the message whose reply with this number is due, or nil. The lock is held.
@@ -377,7 +424,7 @@ func (p *publisher) advance() {
 
 // forget takes a message out of the accounts. The lock is held.
 func (p *publisher) forget(m *message) {
-	p.stats.Waiting--
+	p.stats.Waiting -= m.records()
 	p.stats.WaitingBytes -= int64(len(m.buf))
 	if m.done != nil && p.latest[m.subject()] == m {
 		delete(p.latest, m.subject())
@@ -399,7 +446,12 @@ func (p *publisher) tell(m *message, err error) {
 	switch {
 	case m.done != nil:
 		m.done(err)
-	case m.to != nil && err == nil:
+	case err != nil:
+	case m.batch != nil:
+		for _, r := range m.batch.told {
+			r.to.Stored(r.ticket)
+		}
+	case m.to != nil:
 		m.to.Stored(m.ticket)
 	}
 	if m.reuse {

@@ -287,13 +287,20 @@ func (p *publisher) close(ctx context.Context) error {
 		return nil
 	}
 	p.closed = true
+	if p.batch != nil {
+		p.batch.end()
+	}
 	empty := make(chan struct{})
 	if p.stats.Waiting == 0 {
 		close(empty)
 	} else {
 		p.empty = empty
 	}
+	wake := p.mustWake()
 	p.mu.Unlock()
+	if wake {
+		p.signal()
+	}
 
 	select {
 	case <-empty:
@@ -307,7 +314,9 @@ func (p *publisher) close(ctx context.Context) error {
 	p.mu.Lock()
 	left, cause := p.giveUp()
 	p.mu.Unlock()
+	records := 0
 	for _, m := range left {
+		records += m.records()
 		p.tell(m, ErrClosed)
 	}
 	if len(left) == 0 {
@@ -316,7 +325,7 @@ func (p *publisher) close(ctx context.Context) error {
 	if cause == nil {
 		cause = context.Cause(ctx)
 	}
-	return fmt.Errorf("nats: closed with %d %s not stored: %w", len(left), p.name, cause)
+	return fmt.Errorf("nats: closed with %d %s not stored: %w", records, p.name, cause)
 }
 
 // giveUp empties the publisher and returns what was not stored, and why. The lock is held.

@@ -3,6 +3,7 @@
 //
 //	Store ── embedded server (server.go) or a URL; three connections
 //	  ├─ Sink    frames       → stream GBT32960         gbt32960.up.<vin>.<command>
+//	  │          or many in one message: GBT32960_BATCH gbt32960.batch.<pp>
 //	  ├─ Events  what happens → stream GBT32960_EVENTS  gbt32960.event.<vin>.<kind>
 //	  └─ KV      state        → buckets GBT32960_*      <key>
 //
@@ -57,6 +58,8 @@ type Options struct {
 	MaxAge   time.Duration // frames are kept this long; default 7 days
 	MaxBytes int64         // and up to so many bytes; default 20 GiB, or half of the free disk
 	Replicas int           // external cluster: copies of each message; default 1, or as it is
+
+	Batch Batch // many records in one message; the zero value: each is one
 
 	Node         string        // the name of this gateway, in the records' headers
 	ReadyTimeout time.Duration // how long Open may take to get a working server; default 1 minute
@@ -139,6 +142,9 @@ func (o *Options) complete() error {
 	if o.Replicas < 0 || o.Replicas > 5 {
 		return fmt.Errorf("nats: replicas %d: JetStream keeps 1 to 5 copies", o.Replicas)
 	}
+	if err := o.Batch.check(); err != nil {
+		return err
+	}
 	if o.URL != "" {
 		if o.Listen != "" {
 			return errors.New("nats: listen is for the embedded server, url for an external one: give one of them")
@@ -217,7 +223,11 @@ func (s *Store) publishers(ctx context.Context) error {
 		}
 		s.pubs = append(s.pubs, pub)
 	}
-	s.sink = &Sink{store: s, pub: s.pubs[0]}
+	s.pubs[0].bursts = s.server != nil
+	s.sink = &Sink{store: s, pub: s.pubs[0], keys: newKeyWriter(s.opts.Node)}
+	if s.opts.Batch.MaxFrames > 0 {
+		s.pubs[0].batch = newBatcher(s.pubs[0], s.sink.keys, s.opts.Batch)
+	}
 	s.events = newEvents(s.pubs[1], s.opts.Logger)
 	s.writes = s.pubs[2]
 	s.follow(s.records, func() {}, s.sink.pub)

@@ -19,8 +19,10 @@ import (
 // Streams and their subjects.
 const (
 	StreamRecords  = "GBT32960"         // gbt32960.up.<vin>.<command>
+	StreamBatches  = "GBT32960_BATCH"   // gbt32960.batch.<pp>
 	StreamEvents   = "GBT32960_EVENTS"  // gbt32960.event.<vin>.<kind>
 	SubjectRecords = "gbt32960.up."     // then session.Token of the VIN, a dot, the command's JSON name
+	SubjectBatches = "gbt32960.batch."  // then two digits of the partition
 	SubjectEvents  = "gbt32960.event."  // then session.Token of the VIN, a dot, the event's kind
 	eventsAge      = 7 * 24 * time.Hour // the age of events and command results
 )
@@ -47,11 +49,20 @@ var buckets = []struct {
 
 // ensure makes the streams and buckets, or updates those there are to the options.
 func (s *Store) ensure(ctx context.Context) error {
+	frames, batches, err := s.shares(ctx)
+	if err != nil {
+		return err
+	}
 	for _, c := range []jetstream.StreamConfig{
 		{
 			Name: StreamRecords, Description: "GB/T 32960 frames, as received",
 			Subjects: []string{SubjectRecords + ">"},
-			MaxAge:   s.opts.MaxAge, MaxBytes: s.opts.MaxBytes,
+			MaxAge:   s.opts.MaxAge, MaxBytes: frames, AllowBatchPublish: s.server != nil,
+		},
+		{
+			Name: StreamBatches, Description: "GB/T 32960 frames, as received, many in one message",
+			Subjects: []string{SubjectBatches + "*"},
+			MaxAge:   s.opts.MaxAge, MaxBytes: batches, AllowBatchPublish: s.server != nil,
 		},
 		{
 			Name: StreamEvents, Description: "presence, refused logins, commands",
@@ -59,6 +70,9 @@ func (s *Store) ensure(ctx context.Context) error {
 			MaxAge:   eventsAge, MaxBytes: max(s.opts.MaxBytes/10, 64<<20),
 		},
 	} {
+		if c.MaxBytes == 0 {
+			continue // a layout that is not used
+		}
 		c.Storage, c.Discard, c.AllowDirect, c.Replicas = jetstream.FileStorage, jetstream.DiscardOld, true, max(s.opts.Replicas, 1)
 		if err := s.ensureStream(ctx, c); err != nil {
 			return fmt.Errorf("nats: stream %s: %w", c.Name, err)
@@ -70,6 +84,32 @@ func (s *Store) ensure(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// shares divides MaxBytes between the streams of the two layouts: the one in use gets what the other does
+// not hold, the other keeps what it holds, up to half, until that is too old. The batched stream is made
+// when it is used; 0 says that it is not there.
+func (s *Store) shares(ctx context.Context) (frames, batches int64, err error) {
+	batched := s.opts.Batch.MaxFrames > 0
+	other := StreamBatches
+	if batched {
+		other = StreamRecords
+	}
+	st, err := s.js.Stream(ctx, other)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound) && !batched:
+		return s.opts.MaxBytes, 0, nil
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return s.opts.MaxBytes / 2, s.opts.MaxBytes, nil
+	case err != nil:
+		return 0, 0, fmt.Errorf("nats: stream %s: %w", other, err)
+	}
+	rest := s.opts.MaxBytes / 2
+	used := s.opts.MaxBytes - min(int64(st.CachedInfo().State.Bytes), rest)
+	if batched {
+		return rest, used, nil
+	}
+	return used, rest, nil
 }
 
 // ensureStream makes a stream. Of one that exists it changes only what the options say, so that an
@@ -88,11 +128,12 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 	next.Subjects, next.MaxAge, next.MaxBytes, next.Discard = want.Subjects, want.MaxAge, want.MaxBytes, want.Discard
 	// The window for message ids, which we do not use, may not be longer than the age.
 	next.Duplicates = min(next.Duplicates, next.MaxAge)
+	next.AllowBatchPublish = have.AllowBatchPublish || want.AllowBatchPublish
 	if s.opts.Replicas > 0 {
 		next.Replicas = s.opts.Replicas
 	}
 	if slices.Equal(have.Subjects, next.Subjects) && have.MaxAge == next.MaxAge && have.MaxBytes == next.MaxBytes &&
-		have.Discard == next.Discard && have.Replicas == next.Replicas {
+		have.Discard == next.Discard && have.AllowBatchPublish == next.AllowBatchPublish && have.Replicas == next.Replicas {
 		return nil
 	}
 	_, err = s.js.UpdateStream(ctx, next)
