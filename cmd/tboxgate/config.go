@@ -79,6 +79,13 @@ type Admin struct {
 type Sink struct {
 	Type    string `key:"type" oneof:"nats|discard" doc:"nats: the durable stream; discard: nowhere, for measuring."`
 	Payload string `key:"payload" default:"json" flag:"payload" oneof:"json|raw|both" doc:"A record holds the decoded frame, its bytes, or both."`
+	Batch   Batch  `key:"batch" doc:"nats: many frames in one message of the stream GBT32960_BATCH, for several times the throughput."`
+}
+
+// Batch is the batched layout.
+type Batch struct {
+	MaxFrames int           `key:"maxFrames" default:"0" min:"0" max:"10000" doc:"Most frames in one message; 64 is a good number. 0: one message a frame, in the stream GBT32960."`
+	MaxDelay  time.Duration `key:"maxDelay" default:"2ms" min:"100us" max:"1s" doc:"How long a frame may wait for others. It waits only while the store is busy with earlier frames."`
 }
 
 // NATS is the store: JetStream, embedded in this process or external.

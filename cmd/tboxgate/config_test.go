@@ -43,7 +43,7 @@ func TestConfigDefaults(t *testing.T) {
 		API:      API{Address: "127.0.0.1:8960", BusinessErrorStatus: "200"},
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
-		Sinks:    []Sink{{Type: "nats", Payload: "json"}},
+		Sinks:    []Sink{{Type: "nats", Payload: "json", Batch: Batch{MaxDelay: 2 * time.Millisecond}}},
 		Products: []Product{{Key: "gbt32960", Protocol: "gbt32960", Registration: "closed", CheckUnit: "warn"}},
 		Limits: Limits{Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
 			Inbound: 1 << 20, Outbound: 256 << 10, BadFrames: 16, MaxFrame: 65531},
@@ -89,7 +89,7 @@ log:
 			ProxyFrom: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("192.0.2.7/32")}}},
 	}, c.Listeners)
 	require.Equal(t, NATS{Listen: "10.0.0.1:4222", User: "reader", Password: "12345", MaxAge: 7 * 24 * time.Hour}, c.NATS)
-	require.Equal(t, []Sink{{Type: "discard", Payload: "raw"}}, c.Sinks)
+	require.Equal(t, []Sink{{Type: "discard", Payload: "raw", Batch: Batch{MaxDelay: 2 * time.Millisecond}}}, c.Sinks)
 	require.Equal(t, []Product{
 		{Key: "p1", Protocol: "gbt32960", Registration: "open", InstanceID: "iot-1", Commands: []string{"query", "set"}, PrependTime: true,
 			CheckUnit: "warn", AccessKeys: []AccessKey{{ID: "p1key", Secret: "p1secret"}}},
@@ -121,7 +121,7 @@ func TestConfigPrecedence(t *testing.T) {
 	require.Equal(t, "127.0.0.1:2", c.Listeners[0].Address)
 	require.Equal(t, "127.0.0.1:3", c.Listeners[1].Address)
 	require.Equal(t, "time", c.Listeners[1].AckForm)
-	require.Equal(t, []Sink{{Type: "discard", Payload: "both"}}, c.Sinks, "an element's flag changes each element")
+	require.Equal(t, []Sink{{Type: "discard", Payload: "both", Batch: Batch{MaxDelay: 2 * time.Millisecond}}}, c.Sinks, "an element's flag changes each element")
 	require.Equal(t, []AccessKey{{"a", "1"}, {"b", "2"}}, c.AccessKeys)
 
 	c, err = load(t, file, env, map[string][]string{"access-key": {"c:3,4"}})

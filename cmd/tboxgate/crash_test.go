@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/stream"
 )
 
 // TestCrash kills the gateway with SIGKILL under a load of numbered frames, again and again, on one
@@ -148,10 +149,10 @@ func storedFrames(t *testing.T, url string) map[string]bool {
 	defer nc.Close()
 	js, err := jetstream.New(nc)
 	require.NoError(t, err)
-	stream, err := js.Stream(ctx, "GBT32960")
+	st, err := js.Stream(ctx, "GBT32960")
 	require.NoError(t, err)
-	all := stream.CachedInfo().State.Msgs
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	all := st.CachedInfo().State.Msgs
+	consumer, err := st.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
 	require.NoError(t, err)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
 	require.NoError(t, err)
@@ -160,7 +161,13 @@ func storedFrames(t *testing.T, url string) map[string]bool {
 	for range all {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		require.NoError(t, err)
-		frames[string(m.Data())] = true
+		records, err := stream.Parse(m.Subject(), m.Headers(), m.Data())
+		require.NoError(t, err)
+		for _, r := range records {
+			f, err := r.AppendFrame(nil)
+			require.NoError(t, err)
+			frames[string(f)] = true
+		}
 	}
 	return frames
 }

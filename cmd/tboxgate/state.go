@@ -49,7 +49,7 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 	s.store, err = nats.Open(ctx, nats.Options{
 		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile,
 		SyncInterval: time.Duration(c.SyncInterval), SyncAlways: c.SyncInterval == 0, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes),
-		Replicas: c.Replicas, Node: s.cfg.Node, Logger: s.log,
+		Replicas: c.Replicas, Batch: s.batch(), Node: s.cfg.Node, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -64,6 +64,16 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 	}
 	s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, staticKeys(s.cfg), s.log)
 	return err
+}
+
+// batch is the layout of the nats sink.
+func (s *state) batch() nats.Batch {
+	for _, k := range s.cfg.Sinks {
+		if k.Type == "nats" {
+			return nats.Batch{MaxFrames: k.Batch.MaxFrames, MaxDelay: k.Batch.MaxDelay}
+		}
+	}
+	return nats.Batch{}
 }
 
 // commands is the bucket of command results.

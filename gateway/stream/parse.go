@@ -22,7 +22,7 @@ const (
 	Partitions     = 16
 )
 
-// The headers beside a raw frame in a message of its own.
+// The headers beside a raw frame in a message of its own, as it was stored before raw frames became entries.
 const (
 	headerReceivedAt = "Tboxgate-Received-At"
 	headerNode       = "Tboxgate-Node"
@@ -77,7 +77,7 @@ func Parse(subject string, header map[string][]string, body []byte) ([]Record, e
 
 // AppendRecords is Parse with memory that the caller gives.
 func AppendRecords(dst []Record, subject string, header map[string][]string, body []byte) ([]Record, error) {
-	if strings.HasPrefix(subject, SubjectBatches) {
+	if strings.HasPrefix(subject, SubjectBatches) || bytes.HasPrefix(body, rawBytes) {
 		return appendBatch(dst, subject, body)
 	}
 	var r Record
@@ -93,7 +93,7 @@ func AppendRecords(dst []Record, subject string, header map[string][]string, bod
 	return append(dst, r), nil
 }
 
-// rawBytes begins the line before a raw frame in a batch.
+// rawBytes begins the line before a raw frame, in a batch or in a message of its own.
 var rawBytes = []byte(`{"rawBytes":`)
 
 // appendBatch reads the entries of a batch: lines of JSON, some followed by the frame that they describe.

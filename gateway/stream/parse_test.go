@@ -64,7 +64,7 @@ func TestParse(t *testing.T) {
 		json := asJSON(f, false, `,"duplicate":true`)
 		both := asJSON(f, false, fmt.Sprintf(`,"duplicate":true,"raw":"%x"`, []byte(f)))
 		entry := fmt.Appendf(nil, `{"rawBytes":%d,"vin":"any",%s,"duplicate":true}`+"\n%s\n", len(f), envelope, []byte(f))
-		batch := fmt.Appendf(entry, "%s\n%s\n", json, both)
+		batch := fmt.Appendf(bytes.Clone(entry), "%s\n%s\n", json, both)
 
 		var all []stream.Record
 		for _, m := range []struct {
@@ -72,7 +72,7 @@ func TestParse(t *testing.T) {
 			header  map[string][]string
 			body    []byte
 			n       int
-		}{{subject, nil, json, 1}, {subject, nil, both, 1}, {subject, headers, f, 1}, {stream.BatchSubject(f.VIN()), nil, batch, 3}} {
+		}{{subject, nil, json, 1}, {subject, nil, both, 1}, {subject, headers, f, 1}, {subject, nil, entry, 1}, {stream.BatchSubject(f.VIN()), nil, batch, 3}} {
 			got, err := stream.Parse(m.subject, m.header, m.body)
 			require.NoError(t, err, "sample %d: %s", i, m.body)
 			require.Len(t, got, m.n)
@@ -105,7 +105,7 @@ func TestParse(t *testing.T) {
 				require.JSONEq(t, string(json), string(object))
 			}
 		}
-		require.Equal(t, []int{0, 1, 2}, []int{all[3].Index, all[4].Index, all[5].Index})
+		require.Equal(t, []int{0, 1, 2}, []int{all[4].Index, all[5].Index, all[6].Index})
 	}
 }
 

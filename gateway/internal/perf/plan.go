@@ -6,6 +6,7 @@ package main
 type config struct {
 	name          string
 	sink, payload string // both empty: the floor
+	batch         int    // frames in one message of the batched layout; 0: the other layout
 }
 
 // floorName is the first configuration of every round, what the others are compared with.
@@ -18,8 +19,13 @@ func configs() []config {
 		{name: "discard, raw", sink: "discard", payload: "raw"},
 		{name: "JetStream, JSON", sink: "nats", payload: "json"},
 		{name: "JetStream, raw", sink: "nats", payload: "raw"},
+		{name: "batched, JSON", sink: "nats", payload: "json", batch: batchFrames},
+		{name: "batched, raw", sink: "nats", payload: "raw", batch: batchFrames},
 	}
 }
+
+// batchFrames is what docs/configuration.md calls a good number.
+const batchFrames = 64
 
 // shape is a way in which vehicles send.
 type shape struct {
@@ -49,6 +55,8 @@ func targets() map[key]float64 {
 		{"JetStream, JSON", "P"}: 3,
 		{"JetStream, raw", "S"}:  50,
 		{"JetStream, raw", "P"}:  6,
+		{"batched, JSON", "P"}:   5,
+		{"batched, raw", "P"}:    14,
 	}
 }
 

@@ -50,7 +50,7 @@ func (b *bench) measure(ctx context.Context, c config, s shape) (r load.Result, 
 		srv, err = server.StartFloor(ctx, b.program("floor"), b.serverCore)
 	} else {
 		srv, err = server.Start(ctx, server.Options{
-			Program: b.program("tboxgate"), Dir: data, Core: b.serverCore, Sink: c.sink, Payload: c.payload,
+			Program: b.program("tboxgate"), Dir: data, Core: b.serverCore, Sink: c.sink, Payload: c.payload, Batch: c.batch,
 		})
 	}
 	if err != nil {

@@ -117,7 +117,7 @@ func (p *publisher) onBurstReply(r burstReply, msg *natsgo.Msg) {
 	}
 	var a burstAck
 	if err := json.Unmarshal(msg.Data, &a); err != nil {
-		p.cut(r, r.place, fmt.Errorf("confirmation %q cannot be read: %w", clip(msg.Data), err))
+		p.cut(r, 1, fmt.Errorf("confirmation %q cannot be read: %w", clip(msg.Data), err))
 		return
 	}
 	switch {
@@ -152,8 +152,11 @@ func (p *publisher) inSequence(seq, count uint64) bool {
 // burst ends where it breaks.
 func (p *publisher) cut(r burstReply, place uint64, err error) {
 	p.refused(r.first+place-1, err)
+	if errors.Is(err, ErrTooLarge) {
+		err = errCut // that is true of the first only
+	}
 	for n := place + 1; n <= r.n; n++ {
-		p.refused(r.first+n-1, errCut)
+		p.refused(r.first+n-1, err)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 const (
 	windowMessages = 4096    // published and not yet confirmed; a power of two
 	windowBytes    = 8 << 20 // the same in bytes; one larger message may still go alone
-	batchMessages  = 64      // taken from the queue under one lock
+	batchMessages  = 256     // taken from the queue under one lock, and one burst
 	ackWait        = 5 * time.Second
 	backoffFirst   = 50 * time.Millisecond
 	backoffMost    = 5 * time.Second

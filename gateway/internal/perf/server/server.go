@@ -48,6 +48,7 @@ type Options struct {
 	Core    int    // negative: all
 	Sink    string // nats or discard
 	Payload string // json or raw
+	Batch   int    // frames in one message; 0: one message a frame
 	Cert    string // PEM files of a second listener, over TLS; empty: there is none
 	Key     string
 	Env     []string // NAME=VALUE, over this process's own
@@ -108,10 +109,10 @@ node: perf
 listeners: [{address: "127.0.0.1:0"}%s]
 api: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0"}
-sinks: [{type: %s, payload: %s}]
+sinks: [{type: %s, payload: %s, batch: {maxFrames: %d}}]
 limits: {connections: 60000}
 log: {format: text, level: warn}
-`, strconv.Quote(filepath.Join(o.Dir, "data")), tls, o.Sink, o.Payload)
+`, strconv.Quote(filepath.Join(o.Dir, "data")), tls, o.Sink, o.Payload, o.Batch)
 }
 
 // StartFloor runs the built floor.
