@@ -74,6 +74,11 @@ wireshark: ## compare the Wireshark dissector with the codec (needs tshark)
 	$(GO) vet -tags wireshark ./docs/wireshark
 	$(GO) test -count=1 -tags wireshark ./docs/wireshark
 
+.PHONY: monitoring
+monitoring: ## test rules and dashboards with promtool and a real Prometheus (needs both)
+	$(GO) vet -tags prometheus ./docs/monitoring
+	$(GO) test -count=1 -tags prometheus ./docs/monitoring
+
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...

@@ -50,7 +50,7 @@ func listen(g *Gateway, opt Listener) (*listener, error) {
 	}
 	var err error
 	if opt.TLS != nil {
-		if l.certs, err = loadCerts(*opt.TLS); err != nil {
+		if l.certs, err = loadCerts(*opt.TLS, l.count.CertificateExpires); err != nil {
 			return nil, err
 		}
 	}

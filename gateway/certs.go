@@ -26,14 +26,15 @@ const certLook = 10 * time.Second
 // certs is the TLS configuration of a listener, as its files are now.
 type certs struct {
 	opt     TLS
+	expires func(time.Time) // is told when the certificate in use expires
 	config  atomic.Pointer[tls.Config]
 	mu      sync.Mutex
 	looked  time.Time
 	version [3]time.Time // modification times of the files in use
 }
 
-func loadCerts(opt TLS) (*certs, error) {
-	c := &certs{opt: opt}
+func loadCerts(opt TLS, expires func(time.Time)) (*certs, error) {
+	c := &certs{opt: opt, expires: expires}
 	return c, c.load()
 }
 
@@ -70,6 +71,7 @@ func (c *certs) load() error {
 		config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
 	}
 	c.config.Store(config)
+	c.expires(pair.Leaf.NotAfter)
 	c.version = version
 	return nil
 }

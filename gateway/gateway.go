@@ -44,6 +44,7 @@ func New(opt Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: node %q: %w", opt.Node, err)
 	}
+	opt.Metrics.SetConnectionsLimit(opt.Limits.Connections)
 	return &Gateway{
 		opt: opt, log: opt.Log, warn: rateLimited(opt.Log, opt.Metrics.LogLineSuppressed), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
 	}, nil

@@ -220,6 +220,7 @@ func TestCertificateReload(t *testing.T) {
 	require.NoError(t, os.WriteFile(a.path("server.crt"), []byte("no certificate"), 0o600))
 	require.ErrorContains(t, h.g.Reload(), a.path("server.crt"))
 	require.Equal(t, after, serial(), "what was read before stays in use")
+	require.InDelta(t, float64(time.Now().Add(time.Hour).Unix()), h.meter(t, "tboxgate_tls_certificate_expiry_timestamp_seconds"), 60)
 
 	// Without being told: the next look at the files, which a test cannot wait for.
 	a.issue("server", "gateway")

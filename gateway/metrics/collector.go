@@ -24,6 +24,7 @@ var (
 	descListenerConns = desc("listener_connections", "Open connections by listener and kind: login (nobody has logged in yet), vehicle, platform.",
 		"listener", "kind")
 	descListenerOpened = desc("listener_connections_opened_total", "Connections taken over by an event loop, by listener.", "listener")
+	descCertificate    = desc("tls_certificate_expiry_timestamp_seconds", "When the certificate of a TLS listener expires, as Unix time.", "listener")
 	descOpened         = desc("connections_opened_total", "Connections taken over by an event loop.")
 	descClosed         = desc("connections_closed_total", "Connections that ended, by reason.", "reason")
 	descPanics         = desc("panics_total", "Panics that were kept to one connection.")
@@ -45,7 +46,7 @@ type collector struct{ m *Metrics }
 
 // Describe sends every description, so that a clash of names is found when a collector is registered.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened,
+	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened, descCertificate,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
 		descPlatforms, descHealthy, descBacklog} {
 		ch <- d

@@ -35,6 +35,7 @@ type Metrics struct {
 	shakeIn  prometheus.Histogram
 	unlogged prometheus.Counter
 	paused   prometheus.Counter
+	most     prometheus.Gauge
 	commands *prometheus.CounterVec   // command, result
 	answered *prometheus.HistogramVec // command
 	calls    *prometheus.CounterVec   // action, code
@@ -91,6 +92,10 @@ func New() *Metrics {
 			Name: "tboxgate_accept_pauses_total",
 			Help: "Times that a listener waited before it accepted, because connections came faster than its accept rate.",
 		}),
+		most: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tboxgate_connections_limit",
+			Help: "Connections that the gateway takes (limits.connections).",
+		}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_commands_total",
 			Help: "Commands to vehicles that reached a final state, by command (query, set, control) and result.",
@@ -128,7 +133,7 @@ func New() *Metrics {
 		}
 		m.answered.WithLabelValues(command)
 	}
-	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.commands, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
+	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.most, m.commands, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -192,6 +197,9 @@ func (m *Metrics) ConnectionRefused(listener, reason string) {
 
 // LogLineSuppressed counts one warning about a peer that was not logged because there were too many.
 func (m *Metrics) LogLineSuppressed() { m.unlogged.Inc() }
+
+// SetConnectionsLimit notes how many connections the gateway takes.
+func (m *Metrics) SetConnectionsLimit(n int) { m.most.Set(float64(n)) }
 
 // AcceptPaused counts one pause of a listener that keeps to its accept rate.
 func (m *Metrics) AcceptPaused() { m.paused.Inc() }

@@ -44,6 +44,8 @@ func full() *Metrics {
 	l.Opened()
 	l.Opened()
 	l.Became(LinkLogin, LinkVehicle)
+	l.CertificateExpires(time.Unix(1_800_000_000, 0))
+	m.SetConnectionsLimit(18000)
 	m.Handshake(HandshakeOK, "1.3", 3*time.Millisecond)
 	m.Handshake("notTLS", "", time.Millisecond)
 	m.LogLineSuppressed()
@@ -192,6 +194,8 @@ func TestListenersFleetAndClock(t *testing.T) {
 		`tboxgate_listener_sessions{edition="2016",kind="vehicle",listener="0.0.0.0:8999"} 2`,
 		`tboxgate_listener_sessions{edition="2025",kind="platform",listener="0.0.0.0:8999"} 1`,
 		`tboxgate_tls_handshakes_total{result="ok",version="1.3"} 1`,
+		`tboxgate_tls_certificate_expiry_timestamp_seconds{listener="0.0.0.0:8999"} 1.8e+09`,
+		`tboxgate_connections_limit 18000`,
 		`tboxgate_tls_handshakes_total{result="notTLS",version=""} 1`,
 		`tboxgate_tls_handshake_duration_seconds_count 1`,
 		`tboxgate_log_lines_suppressed_total 1`,

@@ -23,6 +23,8 @@ const referenceHead = `# Metrics
 - Latencies have classic buckets and, marked *native*, a native histogram of 8 buckets for each doubling from 1 µs to an hour.
 - Numbers of the fleet are counted at a scrape, at most every five seconds.
 - What belongs to the embedded store is there when a store runs; ` + "`tboxgate_clock_*`" + ` only where the kernel tells.
+
+Alerts, recording rules and dashboards for them are in [monitoring](monitoring/README.md).
 `
 
 // sections group the metrics by the question that they answer; a metric belongs to the first prefix that fits.
