@@ -54,6 +54,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	}
 	log, level := newLogger(p.stderr, cfg.Log)
 	warnDescriptors(log, cfg.Limits.Connections)
+	defer keepHeapFloor()()
 	n, err := startNode(ctx, cfg, log)
 	if err != nil {
 		return err
