@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -21,26 +19,36 @@ func (p *program) simulateCommand() *cli.Command {
 		Name:  "simulate",
 		Usage: "drive simulated vehicles against a gateway",
 		Description: "The vehicles log in, report, send heartbeats, answer commands and log out, and every answer they get is checked.\n" +
-			"At the end, after --duration, --reports or SIGINT, a summary is printed as JSON; the exit status is 1 when something was\n" +
+			"At the end, after --duration, --reports or SIGINT, a summary is printed; the exit status is 1 when something was\n" +
 			"answered wrongly or not at all. With --platform they are relayed over one connection of an enterprise platform.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "addr", Value: devListen, Usage: "the gateway's address for vehicles, HOST:PORT"},
 			&cli.IntFlag{Name: "vehicles", Aliases: []string{"n"}, Value: 1, Usage: "how many"},
 			&cli.StringFlag{Name: "vin", Value: exampleVIN, Usage: "VIN of the first; the number at its end counts up for the others"},
-			&cli.IntFlag{Name: "edition", Value: int(codec.Edition2016), Usage: "2016 or 2025"},
+			&cli.StringFlag{Name: "edition", Value: "2016", Usage: "2016, 2025 or both (in turn)"},
+			&cli.StringFlag{Name: "drive", Value: vehicle.DriveDay.String(), Usage: "day (drive, park, charge, alarms) or road (drive without an end)"},
+			&cli.Float64Flag{Name: "pace", Value: 1, Usage: "shorten drives, stops and charges by this factor"},
+			&cli.IntFlag{Name: "cells", Value: 96, Usage: "battery cells; above 200 the 2016 edition splits a report"},
+			&cli.IntFlag{Name: "probes", Value: 16, Usage: "battery temperature probes"},
 			&cli.DurationFlag{Name: "period", Value: 10 * time.Second, Usage: "between two reports of a vehicle"},
 			&cli.DurationFlag{Name: "heartbeat", Value: time.Minute, Usage: "between two heartbeats"},
+			&cli.DurationFlag{Name: "time-sync", Value: time.Hour, Usage: "between two time syncs (0x08), the first after the login; 0: none"},
+			&cli.DurationFlag{Name: "clock-offset", Usage: "how far the vehicles' clocks are ahead"},
 			&cli.DurationFlag{Name: "duration", Usage: "log out after so long", DefaultText: "until SIGINT"},
 			&cli.IntFlag{Name: "reports", Usage: "log out after so many reports", DefaultText: "no limit"},
 			&cli.DurationFlag{Name: "ramp", Usage: "spread the logins over this time", DefaultText: "1ms for each vehicle"},
+			&cli.DurationFlag{Name: "answer-timeout", Value: 30 * time.Second, Usage: "a login without an answer fails, another answer is late"},
 			&cli.StringFlag{Name: "answer", Value: vehicle.StyleTime.String(), Usage: "how commands are answered: " + vehicle.StyleNames() +
 				"; several, joined by commas, are dealt out in turn"},
 			&cli.DurationFlag{Name: "answer-delay", Value: 45 * time.Second, Usage: "how late the style \"late\" answers"},
+			&cli.StringFlag{Name: "script", Usage: "YAML `FILE` of faults to play, see docs/simulate.md"},
+			&cli.Uint64Flag{Name: "seed", Usage: "another seed is another fleet: drives, alarms, who plays which fault"},
 			&cli.BoolFlag{Name: "reconnect", Usage: "come back when the connection breaks, as a real terminal does", DisableDefaultText: true},
 			&cli.StringFlag{Name: "platform", Usage: "code of a platform that relays the vehicles"},
 			&cli.StringFlag{Name: "platform-user", Value: "user", Usage: "its user name"},
 			&cli.StringFlag{Name: "platform-password", Value: "password", Usage: "its password [$TBOXGATE_PLATFORM_PASSWORD]"},
-		},
+			&cli.StringFlag{Name: "summary", Value: "auto", Usage: "json, text, or auto: text for a terminal"},
+		}, peerTLSFlags()...),
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
 				return err
@@ -61,68 +69,42 @@ func (p *program) simulateCommand() *cli.Command {
 	}
 }
 
-// driver is a simulated vehicle, or a platform with all of them.
-type driver interface {
-	Run(ctx context.Context) error
-	Stats() vehicle.Stats
-}
-
-// simulation is one run of simulate.
-type simulation struct {
-	p         *program
-	drivers   []driver
-	vehicles  int
-	ramp      time.Duration
-	reconnect bool
-
-	driving atomic.Int64
-
-	mu     sync.Mutex
-	failed int
-	first  error // of the failed
-}
-
+// newSimulation reads the flags.
 func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
-	var styles []vehicle.Style
-	for _, name := range strings.Split(c.String("answer"), ",") {
-		style, err := vehicle.ParseStyle(name)
-		if err != nil {
-			return nil, usagef(c, "--answer: %v", err)
-		}
-		styles = append(styles, style)
-	}
 	n := c.Int("vehicles")
 	vins, err := countUp(c.String("vin"), n)
 	if err != nil {
 		return nil, usagef(c, "%v", err)
 	}
-	cfg := vehicle.Config{
-		Addr: c.String("addr"), Edition: codec.Edition(c.Int("edition")), Period: c.Duration("period"),
-		Heartbeat: c.Duration("heartbeat"), Reports: c.Int("reports"), Style: styles[0], AnswerDelay: c.Duration("answer-delay"),
+	summary := c.String("summary")
+	if summary != "json" && summary != "text" && summary != "auto" {
+		return nil, usagef(c, "--summary is json, text or auto")
 	}
-	s := &simulation{p: p, vehicles: n, ramp: time.Duration(n) * time.Millisecond, reconnect: c.Bool("reconnect")}
+	s := &simulation{p: p, vehicles: n, ramp: time.Duration(n) * time.Millisecond, reconnect: c.Bool("reconnect"),
+		seed: c.Uint64("seed"), text: summary == "text" || summary == "auto" && isTerminal(p.stdout)}
 	if c.IsSet("ramp") {
 		s.ramp = c.Duration("ramp")
 	}
+	editions, styles, err := turns(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := vehicleConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	dials, err := readPeerTLS(c)
+	if err != nil {
+		return nil, err
+	}
 	if code := c.String("platform"); code != "" {
-		if !c.IsSet("heartbeat") {
-			cfg.Heartbeat = 0 // a platform's profile has none
-		}
-		password := c.String("platform-password")
-		if v, _ := p.env(envPrefix + "PLATFORM_PASSWORD"); v != "" && !c.IsSet("platform-password") {
-			password = v
-		}
-		d, err := vehicle.NewPlatform(vehicle.PlatformConfig{
-			Code: code, User: c.String("platform-user"), Password: password, Vehicles: vins, Vehicle: cfg,
-		})
-		if err != nil {
-			return nil, usagef(c, "%v", err)
-		}
-		s.drivers = []driver{d}
-		return s, nil
+		return s, p.addPlatform(c, s, code, vins, cfg, editions[0], styles[0], dials)
+	}
+	if err := enoughDescriptors(n); err != nil {
+		return nil, fmt.Errorf("simulate: %w", err)
 	}
 	for i, vin := range vins {
-		cfg.VIN, cfg.Style = vin, styles[i%len(styles)]
+		cfg.VIN, cfg.Style, cfg.Edition, cfg.Dial = vin, styles[i%len(styles)], editions[i%len(editions)], dials.dial(vin)
 		d, err := vehicle.New(cfg)
 		if err != nil {
 			return nil, usagef(c, "%v", err)
@@ -130,6 +112,73 @@ func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
 		s.drivers = append(s.drivers, d)
 	}
 	return s, nil
+}
+
+// addPlatform makes the one driver of a simulation with --platform.
+func (p *program) addPlatform(c *cli.Context, s *simulation, code string, vins []string, cfg vehicle.Config, e codec.Edition,
+	style vehicle.Style, dials *peerTLS) error {
+	cfg.Edition, cfg.Style, cfg.Dial = e, style, dials.dial(code)
+	if !c.IsSet("heartbeat") {
+		cfg.Heartbeat = 0 // a platform's profile has none
+	}
+	password := c.String("platform-password")
+	if v, _ := p.env(envPrefix + "PLATFORM_PASSWORD"); v != "" && !c.IsSet("platform-password") {
+		password = v
+	}
+	d, err := vehicle.NewPlatform(vehicle.PlatformConfig{
+		Code: code, User: c.String("platform-user"), Password: password, Vehicles: vins, Vehicle: cfg,
+	})
+	if err != nil {
+		return usagef(c, "%v", err)
+	}
+	s.drivers = []driver{d}
+	return nil
+}
+
+// vehicleConfig is what the flags say of every vehicle.
+func vehicleConfig(c *cli.Context) (vehicle.Config, error) {
+	cfg := vehicle.Config{
+		Addr: c.String("addr"), Period: c.Duration("period"), Heartbeat: c.Duration("heartbeat"), Reports: c.Int("reports"),
+		AnswerDelay: c.Duration("answer-delay"), AnswerTimeout: c.Duration("answer-timeout"), TimeSync: c.Duration("time-sync"),
+		ClockOffset: c.Duration("clock-offset"), Pace: c.Float64("pace"), Cells: c.Int("cells"), Probes: c.Int("probes"),
+		Seed: c.Uint64("seed"), Start: time.Now(),
+	}
+	var err error
+	if cfg.Drive, err = vehicle.ParseDrive(c.String("drive")); err != nil {
+		return cfg, usagef(c, "--drive: %v", err)
+	}
+	if name := c.String("script"); name != "" {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return cfg, err
+		}
+		if cfg.Script, err = vehicle.ParseScript(src); err != nil {
+			return cfg, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return cfg, nil
+}
+
+// turns reads the flags whose values are dealt out to the vehicles in turn.
+func turns(c *cli.Context) (editions []codec.Edition, styles []vehicle.Style, err error) {
+	switch c.String("edition") {
+	case "2016":
+		editions = []codec.Edition{codec.Edition2016}
+	case "2025":
+		editions = []codec.Edition{codec.Edition2025}
+	case "both":
+		editions = []codec.Edition{codec.Edition2016, codec.Edition2025}
+	default:
+		return nil, nil, usagef(c, "--edition is 2016, 2025 or both")
+	}
+	for name := range strings.SplitSeq(c.String("answer"), ",") {
+		style, err := vehicle.ParseStyle(name)
+		if err != nil {
+			return nil, nil, usagef(c, "--answer: %v", err)
+		}
+		styles = append(styles, style)
+	}
+	return editions, styles, nil
 }
 
 // countUp makes n VINs: first, and those whose number at the end is one more each.
@@ -154,140 +203,4 @@ func countUp(first string, n int) ([]string, error) {
 		vins = append(vins, first[:stem]+string(digits))
 	}
 	return vins, nil
-}
-
-// run drives all until ctx ends or they have sent their reports.
-func (s *simulation) run(ctx context.Context) error {
-	began := time.Now()
-	var wg sync.WaitGroup
-	done := make(chan struct{})
-	for i, d := range s.drivers {
-		wg.Go(func() { s.drive(ctx, d, s.ramp*time.Duration(i)/time.Duration(len(s.drivers))) })
-	}
-	go func() {
-		wg.Wait()
-		close(done)
-	}()
-	s.watch(done)
-	return s.report(time.Since(began))
-}
-
-// drive runs one driver, after its part of the ramp and again after each break.
-func (s *simulation) drive(ctx context.Context, d driver, after time.Duration) {
-	if !sleep(ctx, after) {
-		return
-	}
-	const least, most = time.Second, 30 * time.Second
-	for pause := least; ; pause = min(2*pause, most) {
-		began := time.Now()
-		s.driving.Add(1)
-		err := d.Run(ctx)
-		s.driving.Add(-1)
-		if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
-			return
-		}
-		s.mu.Lock()
-		s.failed++
-		if s.first == nil {
-			s.first = err
-		}
-		s.mu.Unlock()
-		if time.Since(began) > most {
-			pause = least
-		}
-		var refused *vehicle.RefusedError
-		if !s.reconnect || errors.As(err, &refused) || !sleep(ctx, pause/2+rand.N(pause)) {
-			return
-		}
-	}
-}
-
-// sleep reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// watch waits for the end and shows on a terminal how it goes.
-func (s *simulation) watch(done <-chan struct{}) {
-	if !isTerminal(s.p.stderr) {
-		<-done
-		return
-	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-done:
-			say(s.p.stderr, "\r\x1b[K")
-			return
-		case <-tick.C:
-			t := s.total()
-			say(s.p.stderr, "\r\x1b[K%d driving, %d sent, %d answered, %d errors, %d commands, %v", s.driving.Load(), t.Sent, t.Acked,
-				t.Errors(), t.Commands, &t.RTT)
-		}
-	}
-}
-
-func (s *simulation) total() vehicle.Stats {
-	var t vehicle.Stats
-	for _, d := range s.drivers {
-		t.Add(d.Stats())
-	}
-	return t
-}
-
-// summary is what simulate prints at the end. Times are in milliseconds.
-type summary struct {
-	Vehicles   int     `json:"vehicles"`
-	Failed     int     `json:"failed"` // connections that ended with an error
-	Error      string  `json:"error,omitempty"`
-	Seconds    float64 `json:"seconds"`
-	Sent       uint64  `json:"sent"`
-	Acked      uint64  `json:"acked"`
-	Refused    uint64  `json:"refused"`
-	Wrong      uint64  `json:"wrong"`
-	Unanswered uint64  `json:"unanswered"`
-	Skipped    uint64  `json:"skipped"`
-	Reports    uint64  `json:"reports"`
-	Heartbeats uint64  `json:"heartbeats"`
-	Commands   uint64  `json:"commands"`
-	RTT        rtt     `json:"rttMs"`
-}
-
-type rtt struct {
-	Min    float64 `json:"min"`
-	Median float64 `json:"median"`
-	P99    float64 `json:"p99"`
-	Max    float64 `json:"max"`
-}
-
-func (s *simulation) report(took time.Duration) error {
-	t := s.total()
-	ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
-	out := summary{
-		Vehicles: s.vehicles, Failed: s.failed, Seconds: took.Round(time.Millisecond).Seconds(),
-		Sent: t.Sent, Acked: t.Acked, Refused: t.Refused, Wrong: t.Wrong, Unanswered: t.Unanswered, Skipped: t.Skipped,
-		Reports: t.Reports, Heartbeats: t.Heartbeats, Commands: t.Commands,
-		RTT: rtt{ms(t.RTT.Min()), ms(t.RTT.Quantile(0.5)), ms(t.RTT.Quantile(0.99)), ms(t.RTT.Max())},
-	}
-	if s.first != nil {
-		out.Error = s.first.Error()
-	}
-	if err := printJSON(s.p.stdout, out); err != nil {
-		return err
-	}
-	switch {
-	case s.first != nil:
-		return fmt.Errorf("simulate: %d connections failed, the first: %w", s.failed, s.first)
-	case t.Errors() > 0:
-		return fmt.Errorf("simulate: %d refused, %d wrong, %d unanswered, %d damaged", t.Refused, t.Wrong, t.Unanswered, t.Skipped)
-	}
-	return nil
 }

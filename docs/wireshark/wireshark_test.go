@@ -26,6 +26,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/fuzz"
+	"github.com/tboxgate/tboxgate/gateway/vehicle"
 )
 
 // capture is a file of TCP segments.
@@ -308,6 +309,30 @@ func TestGrammar(t *testing.T) {
 		c.stream(8999, frame, 60000)
 	}
 	compare(t, all, c.frames())
+}
+
+// TestSimulated: Wireshark finds nothing odd in what simulated vehicles send.
+func TestSimulated(t *testing.T) {
+	for _, e := range []codec.Edition{codec.Edition2016, codec.Edition2025} {
+		c := newCapture(t)
+		var all [][]byte
+		for _, cells := range []int{96, 420} {
+			frames, err := vehicle.Frames(vehicle.Config{VIN: "LTEST000000000001", Edition: e, Drive: vehicle.DriveDay, Pace: 30, Cells: cells},
+				time.Date(2026, 11, 23, 8, 0, 0, 0, codec.Beijing), 30*time.Minute)
+			require.NoError(t, err)
+			for _, f := range frames {
+				all = append(all, f)
+				c.stream(8999, f, 1400)
+			}
+		}
+		require.Greater(t, len(all), 200)
+		found := c.frames()
+		compare(t, all, found)
+		for _, f := range found {
+			_, problems := have(f)
+			require.Empty(t, problems)
+		}
+	}
 }
 
 // TestReassembly: frames that are split, or several in a segment, are found; on any port when the

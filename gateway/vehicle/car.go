@@ -6,15 +6,18 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 )
 
-// car is a vehicle without a connection: what it sends and how it answers. report, login and the
-// other frames are made on one goroutine; answer may run on another.
+// car is a vehicle without a connection: what it sends when, and how it answers. One goroutine uses
+// it.
 type car struct {
 	cfg    Config
 	vin    codec.VIN
 	serial uint16 // of the current login
-	motion *motion
-	last   time.Time // of the last report
+	repeat bool   // a split pack repeats the other items in each frame
 	*terminal
+
+	motion *motion
+	clock  time.Time // the second up to which motion has moved
+	plan
 }
 
 func newCar(cfg Config) (*car, error) {
@@ -26,13 +29,21 @@ func newCar(cfg Config) (*car, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &car{cfg: cfg, vin: vin, serial: cfg.Serial - 1, motion: newMotion(cfg.VIN, cfg.Cells), terminal: t}, nil
+	c := &car{cfg: cfg, vin: vin, serial: cfg.Serial - 1, repeat: seedOf(cfg.VIN)%2 == 0, terminal: t,
+		motion: newMotion(cfg.Seed, cfg.VIN, cfg.Cells)}
+	if cfg.Drive == DriveDay {
+		c.motion.startDay(cfg.Pace, cfg.Edition)
+	}
+	return c, nil
 }
 
 // maxSerial is the largest login serial number; 1 follows it.
 const maxSerial = 65531
 
-// frame makes a frame of the car with a new time.
+// wire returns the time that the car's own clock shows at t.
+func (c *car) wire(t time.Time) codec.Time { return codec.MakeTime(t.Add(c.cfg.ClockOffset)) }
+
+// frame makes a frame of the car.
 func (c *car) frame(command codec.Command, body codec.Body) ([]byte, error) {
 	m := codec.Message{
 		Header: codec.Header{
@@ -50,7 +61,7 @@ func (c *car) frame(command codec.Command, body codec.Body) ([]byte, error) {
 // login makes the next vehicle login: 2016 table 6, 2025 table 6.
 func (c *car) login() ([]byte, error) {
 	c.nextSerial()
-	now := codec.MakeTime(time.Now())
+	now := c.wire(time.Now())
 	if c.cfg.Edition == codec.Edition2025 {
 		codes, err := codec.MakePackCodes([]string{packCode(c.cfg.VIN)})
 		if err != nil {
@@ -83,15 +94,17 @@ func (c *car) nextSerial() {
 func packCode(vin string) string { return "TBOXGATE" + iccid(vin)[4:] }
 
 func (c *car) logout() ([]byte, error) {
-	return c.frame(codec.CommandVehicleLogout, &codec.Logout{Time: codec.MakeTime(time.Now()), Serial: c.serial})
+	return c.frame(codec.CommandVehicleLogout, &codec.Logout{Time: c.wire(time.Now()), Serial: c.serial})
 }
 
 func (c *car) heartbeat() ([]byte, error) { return c.frame(codec.CommandHeartbeat, nil) }
 
+func (c *car) timeSync() ([]byte, error) { return c.frame(codec.CommandTimeSync, nil) }
+
 // platformLogin makes the login of a platform whose code is the car's identifier: 2016 table 21.
 func (c *car) platformLogin(user, password string) ([]byte, error) {
 	c.nextSerial()
-	u := &codec.PlatformLogin{Time: codec.MakeTime(time.Now()), Serial: c.serial, EncryptionRule: uint8(codec.EncryptionNone)}
+	u := &codec.PlatformLogin{Time: c.wire(time.Now()), Serial: c.serial, EncryptionRule: uint8(codec.EncryptionNone)}
 	if err := codec.PutText(u.Username[:], user); err != nil {
 		return nil, err
 	}
@@ -102,20 +115,23 @@ func (c *car) platformLogin(user, password string) ([]byte, error) {
 }
 
 func (c *car) platformLogout() ([]byte, error) {
-	return c.frame(codec.CommandPlatformLogout, &codec.Logout{Time: codec.MakeTime(time.Now()), Serial: c.serial})
+	return c.frame(codec.CommandPlatformLogout, &codec.Logout{Time: c.wire(time.Now()), Serial: c.serial})
 }
 
-// report makes the realtime report of now; the car has driven since the last one.
-func (c *car) report(now time.Time) ([]byte, error) {
-	if !c.last.IsZero() {
-		c.motion.step(min(now.Sub(c.last), 10*time.Minute))
-	}
-	c.last = now
-	u := &codec.Realtime{Time: codec.MakeTime(now)}
+// frames makes the frames of one report: of m as it is at the time given.
+func (c *car) frames(command codec.Command, m *motion, at time.Time) ([][]byte, error) {
+	var infos [][]codec.Item
 	if c.cfg.Edition == codec.Edition2025 {
-		u.Info = c.motion.info2025(c.cfg.Probes)
+		infos = [][]codec.Item{m.info2025(c.cfg.Probes)}
 	} else {
-		u.Info = c.motion.info2016(c.cfg.Probes)
+		infos = m.infos2016(c.cfg.Probes, c.repeat)
 	}
-	return c.frame(codec.CommandRealtime, u)
+	all := make([][]byte, len(infos))
+	for i, info := range infos {
+		var err error
+		if all[i], err = c.frame(command, &codec.Realtime{Time: c.wire(at), Info: info}); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }

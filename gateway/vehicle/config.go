@@ -36,11 +36,22 @@ type Config struct {
 	// logout, 30 s by default.
 	AnswerTimeout time.Duration
 
-	Cells  int // battery cells, 96 by default, at most 200
+	TimeSync    time.Duration // between two time syncs, the first one after the login; 0: none
+	ClockOffset time.Duration // how far the vehicle's clock is ahead of this machine's
+	Drive       Drive         // what the car does all day
+	Pace        float64       // shortens drives, stops and charges by this factor, 1 by default
+	Seed        uint64        // another seed is another fleet with the same VINs
+	Script      *Script       // faults, nil for none
+	Start       time.Time     // when the script begins, by default with the first run
+
+	Cells  int // battery cells, 96 by default; one frame of the 2016 edition holds 200, more are split
 	Probes int // battery temperature probes, 16 by default
 
 	Logger *slog.Logger // nil: no log
 }
+
+// mostCells bounds a battery: large buses have some 400 cells.
+const mostCells = 2000
 
 // withDefaults returns the configuration with its gaps filled, or why it cannot be.
 func (c Config) withDefaults() (Config, error) {
@@ -70,6 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.Heartbeat, time.Minute)
 	setDefault(&c.AnswerTimeout, 30*time.Second)
 	setDefault(&c.AnswerDelay, 45*time.Second)
+	setDefault(&c.Pace, 1)
 	setDefault(&c.Cells, 96)
 	setDefault(&c.Probes, 16)
 	if c.Period < 0 || c.AnswerTimeout < 0 || c.AnswerDelay < 0 || c.Reports < 0 {
@@ -78,8 +90,11 @@ func (c Config) withDefaults() (Config, error) {
 	if int(c.Style) >= len(styleNames) {
 		return c, fmt.Errorf("vehicle: there is no %v", c.Style)
 	}
-	if c.Cells < 1 || c.Cells > 200 {
-		return c, fmt.Errorf("vehicle: %d cells (want 1 to 200, what one frame of the 2016 edition holds)", c.Cells)
+	if c.Cells < 1 || c.Cells > mostCells {
+		return c, fmt.Errorf("vehicle: %d cells (want 1 to %d)", c.Cells, mostCells)
+	}
+	if !(c.Pace >= 0.01 && c.Pace <= 1000) {
+		return c, fmt.Errorf("vehicle: a pace of %v (want 0.01 to 1000)", c.Pace)
 	}
 	if c.Probes < 1 || c.Probes > 200 {
 		return c, fmt.Errorf("vehicle: %d temperature probes (want 1 to 200)", c.Probes)

@@ -14,7 +14,7 @@ import (
 // have, and fit together.
 func TestMotionIsPlausible(t *testing.T) {
 	for _, vin := range []string{testVIN, "LTEST000000000002", "X"} {
-		m := newMotion(vin, 96)
+		m := newMotion(0, vin, 96)
 		stops, fastest := 0, 0.0
 		for second := range 4 * 3600 {
 			before := *m
@@ -35,7 +35,7 @@ func TestMotionIsPlausible(t *testing.T) {
 				}
 			}
 			fastest = max(fastest, m.speed)
-			if m.parked() && !before.parked() {
+			if m.stands() && !before.stands() {
 				stops++
 			}
 			if second%60 != 0 {
@@ -58,7 +58,7 @@ func TestMotionIsPlausible(t *testing.T) {
 }
 
 func TestMotionRepeats(t *testing.T) {
-	a, b, c := newMotion(testVIN, 4), newMotion(testVIN, 4), newMotion("LTEST000000000002", 4)
+	a, b, c := newMotion(0, testVIN, 4), newMotion(0, testVIN, 4), newMotion(0, "LTEST000000000002", 4)
 	for range 100 {
 		a.step(10 * time.Second)
 		b.step(10 * time.Second)
@@ -78,12 +78,14 @@ func TestReportsAreRegular(t *testing.T) {
 		c, err := newCar(cfg)
 		require.NoError(t, err)
 		now := time.Date(2026, 11, 23, 8, 0, 0, 0, codec.Beijing)
+		c.start(now, now)
 		var m codec.Message
 		for range 360 {
 			now = now.Add(10 * time.Second)
-			b, err := c.report(now)
+			frames, err := c.next(now)
 			require.NoError(t, err)
-			f, err := codec.ParseFrame(b)
+			require.Len(t, frames, 1)
+			f, err := codec.ParseFrame(frames[0])
 			require.NoError(t, err)
 			at, ok := f.Time()
 			require.True(t, ok)

@@ -3,7 +3,6 @@ package vehicle
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 )
@@ -24,13 +23,7 @@ type PlatformConfig struct {
 }
 
 // Platform is a simulated enterprise platform.
-type Platform struct {
-	cfg   PlatformConfig
-	self  *car // the platform itself: its identifier is the code
-	cars  map[codec.VIN]*car
-	order []*car
-	count counters
-}
+type Platform struct{ rig *rig }
 
 // NewPlatform returns a platform, or what is wrong with its configuration.
 func NewPlatform(cfg PlatformConfig) (*Platform, error) {
@@ -43,7 +36,6 @@ func NewPlatform(cfg PlatformConfig) (*Platform, error) {
 	if cfg.Vehicle.Heartbeat == 0 {
 		cfg.Vehicle.Heartbeat = -1
 	}
-	p := &Platform{cfg: cfg, cars: map[codec.VIN]*car{}}
 	cfg.Vehicle.ICCID = ""
 	pattern := cfg.Vehicle
 	pattern.VIN = cfg.Code
@@ -51,14 +43,17 @@ func NewPlatform(cfg PlatformConfig) (*Platform, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.cfg.Vehicle = pattern
-	if p.self, err = newCar(pattern); err != nil {
+	pattern.TimeSync = 0 // as heartbeats: its profile has none
+	self, err := newCar(pattern)
+	if err != nil {
 		return nil, err
 	}
-	if _, err := p.self.platformLogin(cfg.User, cfg.Password); err != nil {
+	if _, err := self.platformLogin(cfg.User, cfg.Password); err != nil {
 		return nil, err
 	}
-	p.self.serial-- // that was a try
+	self.serial-- // that was a try
+	var cars []*car
+	known := map[codec.VIN]bool{}
 	for _, vin := range cfg.Vehicles {
 		one := cfg.Vehicle
 		one.VIN = vin
@@ -69,87 +64,46 @@ func NewPlatform(cfg PlatformConfig) (*Platform, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.cars[c.vin] != nil {
+		if known[c.vin] {
 			return nil, fmt.Errorf("vehicle: the platform has %s twice", vin)
 		}
-		p.cars[c.vin] = c
-		p.order = append(p.order, c)
+		known[c.vin] = true
+		cars = append(cars, c)
 	}
+	p := &Platform{rig: newRig(pattern, self, cars)}
+	p.rig.enter = func(ctx context.Context, l *link) error { return p.enter(ctx, l, cfg.User, cfg.Password) }
+	p.rig.leave = p.leave
 	return p, nil
 }
 
 // Stats returns what has been counted so far, over all runs. It may be called at any time.
-func (p *Platform) Stats() Stats { return p.count.stats() }
+func (p *Platform) Stats() Stats { return p.rig.count.stats() }
+
+// Fleet returns what the vehicles do at present. It may be called at any time.
+func (p *Platform) Fleet() Fleet { return p.rig.count.states() }
 
 // Run connects, logs the platform and then every vehicle in, and relays reports until ctx ends or
-// every vehicle has sent Config.Reports; then it logs the vehicles and itself out. In one Period
-// every vehicle reports once, one after the other. Errors as of [Vehicle.Run].
-func (p *Platform) Run(ctx context.Context) error {
-	cfg := p.cfg.Vehicle
-	conn, err := cfg.Dial(ctx, "tcp", cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("vehicle: %w", err)
-	}
-	l := open(conn, cfg.Logger, &p.count, obedient{delay: cfg.delay(), answer: func(f codec.Frame) []byte {
-		if c := p.cars[f.VIN()]; c != nil {
-			return c.answer(f)
-		}
-		return nil
-	}})
-	defer l.close()
+// every vehicle has sent Config.Reports; then it logs the vehicles and itself out. Errors as of
+// [Vehicle.Run].
+func (p *Platform) Run(ctx context.Context) error { return p.rig.run(ctx, p.rig.cfg.Addr, nil) }
 
-	login, err := p.self.platformLogin(p.cfg.User, p.cfg.Password)
+// enter logs the platform in, then its vehicles.
+func (p *Platform) enter(ctx context.Context, l *link, user, password string) error {
+	login, err := p.rig.self.platformLogin(user, password)
 	if err != nil {
 		return err
 	}
-	if err := l.login(ctx, login, cfg.AnswerTimeout); err != nil {
+	timeout := p.rig.cfg.AnswerTimeout
+	if err := l.login(ctx, login, timeout); err != nil {
 		return err
 	}
-	for _, c := range p.order {
+	for _, c := range p.rig.cars {
 		login, err := c.login()
 		if err != nil {
 			return err
 		}
-		if err := l.login(ctx, login, cfg.AnswerTimeout); err != nil {
+		if err := l.login(ctx, login, timeout); err != nil {
 			return err
-		}
-	}
-	if err := p.relay(ctx, l); err != nil {
-		return err
-	}
-	return p.leave(l)
-}
-
-// relay reports for one vehicle after the other.
-func (p *Platform) relay(ctx context.Context, l *link) error {
-	cfg := p.cfg.Vehicle
-	turns := time.NewTicker(max(cfg.Period/time.Duration(len(p.order)), time.Microsecond))
-	defer turns.Stop()
-	beats := newOptionalTicker(cfg.Heartbeat)
-	defer beats.stop()
-	for sent := 0; cfg.Reports == 0 || sent < cfg.Reports*len(p.order); {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.ended:
-			return l.err
-		case <-beats.c():
-			frame, err := p.self.heartbeat()
-			if err != nil {
-				return err
-			}
-			if _, err := l.send(frame); err != nil {
-				return l.why(err)
-			}
-		case <-turns.C:
-			frame, err := p.order[sent%len(p.order)].report(time.Now())
-			if err != nil {
-				return err
-			}
-			if _, err := l.send(frame); err != nil {
-				return l.why(err)
-			}
-			sent++
 		}
 	}
 	return nil
@@ -157,9 +111,9 @@ func (p *Platform) relay(ctx context.Context, l *link) error {
 
 // leave waits for outstanding answers and logs everybody out.
 func (p *Platform) leave(l *link) error {
-	timeout := p.cfg.Vehicle.AnswerTimeout
+	timeout := p.rig.cfg.AnswerTimeout
 	l.settle(timeout)
-	for _, c := range p.order {
+	for _, c := range p.rig.cars {
 		logout, err := c.logout()
 		if err != nil {
 			return err
@@ -168,7 +122,7 @@ func (p *Platform) leave(l *link) error {
 			return err
 		}
 	}
-	logout, err := p.self.platformLogout()
+	logout, err := p.rig.self.platformLogout()
 	if err != nil {
 		return err
 	}

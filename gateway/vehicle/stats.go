@@ -3,42 +3,158 @@ package vehicle
 import (
 	"fmt"
 	"math/bits"
+	"sync"
 	"time"
 )
 
 // Stats counts what a vehicle or a platform sent and what came back.
 type Stats struct {
-	Sent       uint64 // frames sent that want an answer: logins, reports, heartbeats, logouts
+	Sent       uint64 // frames sent that want an answer: logins, reports, heartbeats, time syncs, logouts
 	Acked      uint64 // of them, answered with success as the standard wants it
+	Late       uint64 // of Acked, answered later than Config.AnswerTimeout
 	Refused    uint64 // answered with another flag than success
 	Wrong      uint64 // answers that answer nothing sent: other time, command or identifier
 	Unanswered uint64 // sent and not answered when the connection ended
 	Skipped    uint64 // damaged stretches between frames in what came back
+	Lingering  uint64 // older connections that the gateway left open after the vehicle logged in on a new one
 
+	Logins     uint64 // vehicle and platform logins among Sent
 	Reports    uint64 // realtime reports among Sent
+	Reissues   uint64 // reissues among Sent
 	Heartbeats uint64 // heartbeats among Sent
+	TimeSyncs  uint64 // time syncs among Sent
 	Commands   uint64 // queries, settings and controls answered
 	Ignored    uint64 // commands left unanswered: they could not be read, or the style is silence
 
-	RTT RTT // between a frame and its answer
+	Connects   uint64 // connections made
+	Reconnects uint64 // of them, after one that broke or that a fault broke
+	Faults     uint64 // faults of the script that were played
+	Damaged    uint64 // damaged frames that a fault sent; they want no answer
+	Rejected   uint64 // errors that the gateway answered to them all the same
+
+	RTT  RTT  // between a frame and its answer
+	Skew Skew // of this machine's clock against the gateway's
 }
 
-// Errors returns the number of things that a flawless gateway would not have done.
-func (s Stats) Errors() uint64 { return s.Refused + s.Wrong + s.Unanswered + s.Skipped }
+// Errors returns the number of things that a flawless gateway would not have done. Frames without an
+// answer on connections that a fault of the script broke do not count.
+func (s Stats) Errors() uint64 { return s.Refused + s.Wrong + s.Unanswered + s.Skipped + s.Lingering }
 
 // Add adds what o counted to s.
 func (s *Stats) Add(o Stats) {
-	s.Sent += o.Sent
-	s.Acked += o.Acked
-	s.Refused += o.Refused
-	s.Wrong += o.Wrong
-	s.Unanswered += o.Unanswered
-	s.Skipped += o.Skipped
-	s.Reports += o.Reports
-	s.Heartbeats += o.Heartbeats
-	s.Commands += o.Commands
-	s.Ignored += o.Ignored
+	to, from := s.numbers(), o.numbers()
+	for i, n := range from {
+		*to[i] += *n
+	}
 	s.RTT.add(&o.RTT)
+	s.Skew.add(o.Skew)
+}
+
+// numbers are the counters of s.
+func (s *Stats) numbers() [20]*uint64 {
+	return [...]*uint64{
+		&s.Sent, &s.Acked, &s.Late, &s.Refused, &s.Wrong, &s.Unanswered, &s.Skipped, &s.Lingering,
+		&s.Logins, &s.Reports, &s.Reissues, &s.Heartbeats, &s.TimeSyncs, &s.Commands, &s.Ignored,
+		&s.Connects, &s.Reconnects, &s.Faults, &s.Damaged, &s.Rejected,
+	}
+}
+
+// Skew is the difference of the gateway's clock and this machine's, measured by time syncs (0x08). The
+// answer holds whole seconds, so that one is right to half a second and half its round trip. It is a
+// value: add it up.
+type Skew struct {
+	Count    uint64
+	Sum      time.Duration // positive: the gateway's clock is ahead
+	Min, Max time.Duration
+}
+
+// observe takes the gateway's time of an answer to what was sent and received at these times.
+func (k *Skew) observe(gateway, sent, received time.Time) {
+	d := gateway.Add(500 * time.Millisecond).Sub(sent.Add(received.Sub(sent) / 2))
+	k.add(Skew{1, d, d, d})
+}
+
+func (k *Skew) add(o Skew) {
+	switch {
+	case o.Count == 0:
+	case k.Count == 0:
+		*k = o
+	default:
+		*k = Skew{k.Count + o.Count, k.Sum + o.Sum, min(k.Min, o.Min), max(k.Max, o.Max)}
+	}
+}
+
+// Mean returns the mean difference, 0 without any.
+func (k *Skew) Mean() time.Duration {
+	if k.Count == 0 {
+		return 0
+	}
+	return k.Sum / time.Duration(k.Count)
+}
+
+// State is what a simulated vehicle does at present.
+type State uint8
+
+// The states of a vehicle.
+const (
+	StateOffline State = iota // not logged in: before, after, between, in a blind zone
+	StateDriving
+	StateParked
+	StateCharging
+	StateAlarm // driving or charging with a serious alarm
+	states
+)
+
+// Fleet is the number of vehicles in each state.
+type Fleet [states]int
+
+// Add adds the vehicles of o.
+func (f *Fleet) Add(o Fleet) {
+	for i, n := range o {
+		f[i] += n
+	}
+}
+
+// Online returns the number of vehicles that are logged in.
+func (f Fleet) Online() int {
+	n := 0
+	for _, k := range f[StateDriving:] {
+		n += k
+	}
+	return n
+}
+
+// counters are the statistics of a vehicle or platform over all its connections.
+type counters struct {
+	mu sync.Mutex
+	Stats
+	fleet Fleet
+}
+
+func (c *counters) stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Stats
+}
+
+func (c *counters) states() Fleet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fleet
+}
+
+func (c *counters) update(f func(*Stats)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(&c.Stats)
+}
+
+// move notes that a vehicle has changed its state.
+func (c *counters) move(from, to State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fleet[from]--
+	c.fleet[to]++
 }
 
 // RTT is a distribution of round-trip times. It is a value: copy it, add it up.

@@ -56,7 +56,7 @@ func TestStyles(t *testing.T) {
 				require.Equal(t, f.RawVIN(), a.RawVIN())
 				require.Equal(t, x.want, want.time(a.Unit()), "%v %v", style, x.command)
 			}
-			report, _ := term.periods()
+			report := term.reportPeriod
 			require.Equal(t, 7*time.Second, report, style)
 
 			f := order(t, e, codec.CommandParamQuery, 1, 0x09)
@@ -76,7 +76,7 @@ func TestStyles(t *testing.T) {
 		require.Nil(t, silent.answer(order(t, e, codec.CommandParamSet, period...)))
 		require.Nil(t, silent.answer(order(t, e, codec.CommandControl, alarm...)))
 		require.Nil(t, silent.answer(order(t, e, codec.CommandParamQuery, 1, 0x09)))
-		report, _ := silent.periods()
+		report := silent.reportPeriod
 		require.Equal(t, 7*time.Second, report, "it obeys all the same")
 	}
 }
@@ -165,7 +165,6 @@ func TestStyleLeaveReturns(t *testing.T) {
 	require.Len(t, a.Unit(), codec.TimeSize)
 	require.NotNil(t, from.next(codec.CommandRealtime))
 	stop()
-	require.Equal(t, "gateway.example:8999", v.car.platform())
-	_, heartbeat := v.car.periods()
-	require.Equal(t, v.cfg.Heartbeat, heartbeat)
+	require.Equal(t, "gateway.example:8999", v.rig.self.platform())
+	require.Equal(t, v.rig.cfg.Heartbeat, v.rig.self.beatPeriod)
 }

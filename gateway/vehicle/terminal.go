@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -15,26 +14,25 @@ import (
 type terminal struct {
 	edition codec.Edition
 	style   Style
-	changed chan struct{} // holds a token when a period has been set
-	leave   chan struct{} // holds a token when the terminal has answered that it goes elsewhere
+	changed bool          // a period has been set
+	leave   bool          // the terminal has answered that it goes elsewhere
+	params  []codec.Param // in the order of their ids
 
-	mu        sync.Mutex
-	params    []codec.Param // in the order of their ids
-	period    time.Duration
-	heartbeat time.Duration
-	message   codec.Message
-	before    func() // takes the setting back that makes the terminal leave
-	leaving   bool   // such a setting is being answered
+	reportPeriod time.Duration
+	alarmPeriod  time.Duration // between two reports while something serious is wrong
+	beatPeriod   time.Duration // between two heartbeats
+	message      codec.Message
+	undo         func() // takes the setting back that makes the terminal leave
+	leaving      bool   // such a setting is being answered
 }
 
 func newTerminal(cfg Config) (*terminal, error) {
 	t := &terminal{
-		edition:   cfg.Edition,
-		style:     cfg.Style,
-		changed:   make(chan struct{}, 1),
-		leave:     make(chan struct{}, 1),
-		period:    cfg.Period,
-		heartbeat: cfg.Heartbeat,
+		edition:      cfg.Edition,
+		style:        cfg.Style,
+		reportPeriod: cfg.Period,
+		alarmPeriod:  time.Second,
+		beatPeriod:   cfg.Heartbeat,
 	}
 	var p codec.Params
 	seconds := func(d time.Duration, most uint32) uint32 { return min(max(uint32(max(d, 0)/time.Second), 1), most) }
@@ -76,18 +74,9 @@ func newTerminal(cfg Config) (*terminal, error) {
 	return t, nil
 }
 
-// periods returns the current time between two reports and two heartbeats.
-func (t *terminal) periods() (report, heartbeat time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.period, t.heartbeat
-}
-
 // answer returns the answer to a command of the gateway, nil for one that a terminal ignores: it
 // cannot be read, terminals do not know it (2016 B.2.3, B.2.4), or the style is silence.
 func (t *terminal) answer(f codec.Frame) []byte {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.message.Decode(f)
 	if len(t.message.Rest) > 0 || t.message.Missing > 0 {
 		return nil
@@ -165,57 +154,52 @@ func (t *terminal) set(u *codec.Params) bool {
 			return false
 		}
 	}
-	params, period, heartbeat := slices.Clone(t.params), t.period, t.heartbeat
+	params, report, alarm, beat := slices.Clone(t.params), t.reportPeriod, t.alarmPeriod, t.beatPeriod
 	for _, p := range u.Params {
 		if t.style == StyleLeave && (p.ID == codec.ParamPlatformDomain || p.ID == codec.ParamPlatformPort) {
 			t.leaving = true
-			t.before = func() { t.params, t.period, t.heartbeat = params, period, heartbeat }
+			t.undo = func() { t.params, t.reportPeriod, t.alarmPeriod, t.beatPeriod = params, report, alarm, beat }
 		}
 		t.held(p.ID)[0].Data = slices.Clone(p.Data) // the frame's bytes are gone after this call
-		seconds := time.Duration(p.Number()) * time.Second
-		switch {
-		case p.ID == codec.ParamReportPeriod && p.Value(t.edition).State() == codec.StateValid:
-			t.period = seconds
-		case p.ID == codec.ParamHeartbeatPeriod && p.Value(t.edition).State() == codec.StateValid:
-			t.heartbeat = seconds
+		if p.Value(t.edition).State() != codec.StateValid {
+			continue
+		}
+		switch n := time.Duration(p.Number()); p.ID {
+		case codec.ParamReportPeriod:
+			t.reportPeriod = n * time.Second
+		case codec.ParamAlarmReportPeriod:
+			if t.edition == codec.Edition2016 {
+				n *= time.Millisecond
+			} else {
+				n *= time.Second
+			}
+			t.alarmPeriod = max(n, 100*time.Millisecond)
+		case codec.ParamHeartbeatPeriod:
+			t.beatPeriod = n * time.Second
 		default:
 			continue
 		}
-		select {
-		case t.changed <- struct{}{}:
-		default: // a token is there already
-		}
+		t.changed = true
 	}
 	return true
 }
 
 // answered says that the answer to a command is on its way; only then does a terminal leave.
 func (t *terminal) answered() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.leaving {
-		return
-	}
-	t.leaving = false
-	select {
-	case t.leave <- struct{}{}:
-	default: // it goes already
+	if t.leaving {
+		t.leaving, t.leave = false, true
 	}
 }
 
 // platform returns the address of the management platform that the parameters name.
 func (t *terminal) platform() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	return net.JoinHostPort(t.held(codec.ParamPlatformDomain)[0].Text(), strconv.Itoa(int(t.held(codec.ParamPlatformPort)[0].Number())))
 }
 
 // restore takes the setting back that made the terminal leave, and returns the answer that says so to
 // the platform it comes back to.
 func (c *car) restore() ([]byte, error) {
-	c.mu.Lock()
-	c.before()
-	c.mu.Unlock()
+	c.undo()
 	h := codec.Header{Edition: c.edition, Command: codec.CommandParamSet, Flag: codec.FlagError, VIN: c.vin, Encryption: codec.EncryptionNone}
 	return codec.AppendFrame(nil, h, codec.AppendTime(nil, time.Now()))
 }

@@ -91,10 +91,10 @@ func TestTerminalStoresSettings(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, codec.FlagSuccess, f.Flag())
 		require.Equal(t, commandTime, f.Unit())
-		report, heartbeat := term.periods()
+		report, heartbeat := term.reportPeriod, term.beatPeriod
 		require.Equal(t, 7*time.Second, report)
 		require.Equal(t, 99*time.Second, heartbeat)
-		require.Len(t, term.changed, 1)
+		require.True(t, term.changed)
 
 		f, err = codec.ParseFrame(term.answer(order(t, e, codec.CommandParamQuery, 3, 0x02, 0x09, 0x10)))
 		require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestTerminalRefusesSettings(t *testing.T) {
 			f, err := codec.ParseFrame(term.answer(order(t, codec.Edition2016, codec.CommandParamSet, set...)))
 			require.NoError(t, err)
 			require.Equal(t, codec.FlagError, f.Flag())
-			report, _ := term.periods()
+			report := term.reportPeriod
 			require.Equal(t, 10*time.Second, report)
 		})
 	}

@@ -287,14 +287,15 @@ func TestVehicleDialsAsTold(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	good := Config{Addr: "127.0.0.1:1", VIN: testVIN}
 	for name, change := range map[string]func(*Config){
-		"vehicle: Addr is missing":                                                     func(c *Config) { c.Addr = "" },
-		`vehicle: codec: bad VIN: "" has 0 bytes, want 1 to 17`:                        func(c *Config) { c.VIN = "" },
-		"vehicle: edition 2019 (want 2016 or 2025)":                                    func(c *Config) { c.Edition = 2019 },
-		`vehicle: ICCID "123456789012345678901" is longer than 20 bytes`:               func(c *Config) { c.ICCID = "123456789012345678901" },
-		"vehicle: a negative Period, AnswerTimeout, AnswerDelay or Reports":            func(c *Config) { c.Period = -1 },
-		"vehicle: there is no Style(11)":                                               func(c *Config) { c.Style = 11 },
-		"vehicle: 201 cells (want 1 to 200, what one frame of the 2016 edition holds)": func(c *Config) { c.Cells = 201 },
-		"vehicle: 201 temperature probes (want 1 to 200)":                              func(c *Config) { c.Probes = 201 },
+		"vehicle: Addr is missing":                                          func(c *Config) { c.Addr = "" },
+		`vehicle: codec: bad VIN: "" has 0 bytes, want 1 to 17`:             func(c *Config) { c.VIN = "" },
+		"vehicle: edition 2019 (want 2016 or 2025)":                         func(c *Config) { c.Edition = 2019 },
+		`vehicle: ICCID "123456789012345678901" is longer than 20 bytes`:    func(c *Config) { c.ICCID = "123456789012345678901" },
+		"vehicle: a negative Period, AnswerTimeout, AnswerDelay or Reports": func(c *Config) { c.Period = -1 },
+		"vehicle: there is no Style(11)":                                    func(c *Config) { c.Style = 11 },
+		"vehicle: 2001 cells (want 1 to 2000)":                              func(c *Config) { c.Cells = 2001 },
+		"vehicle: a pace of -1 (want 0.01 to 1000)":                         func(c *Config) { c.Pace = -1 },
+		"vehicle: 201 temperature probes (want 1 to 200)":                   func(c *Config) { c.Probes = 201 },
 	} {
 		cfg := good
 		change(&cfg)

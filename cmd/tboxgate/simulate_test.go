@@ -1,0 +1,208 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+// standIn is a gateway that answers every frame of vehicles with success and its time.
+type standIn struct {
+	addr string
+
+	mu    sync.Mutex
+	names []string // of the client certificates
+}
+
+func newStandIn(t *testing.T, l net.Listener) *standIn {
+	s := &standIn{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { s.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		wg.Wait()
+	})
+	return s
+}
+
+func (s *standIn) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	frames := codec.NewReader(conn, 0)
+	for first := true; ; first = false {
+		f, err := frames.ReadFrame()
+		if err != nil {
+			return
+		}
+		if tc, ok := conn.(*tls.Conn); ok && first {
+			if peers := tc.ConnectionState().PeerCertificates; len(peers) > 0 {
+				s.mu.Lock()
+				s.names = append(s.names, peers[0].Subject.CommonName)
+				s.mu.Unlock()
+			}
+		}
+		unit := f.TimeBytes()
+		if f.Command() == codec.CommandTimeSync {
+			unit = codec.AppendTime(nil, time.Now())
+		}
+		if _, err := conn.Write(codec.AppendAnswer(nil, f, codec.FlagSuccess, unit)); err != nil {
+			return
+		}
+	}
+}
+
+func TestSimulateMistakes(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("bad.yaml", []byte("faults: [{fault: flood}]"), 0o600))
+	require.NoError(t, os.WriteFile("empty.pem", nil, 0o600))
+	for args, want := range map[string]string{
+		"--edition 2020":       "tboxgate simulate: --edition is 2016, 2025 or both\nSee: tboxgate simulate --help\n",
+		"--summary xml":        "tboxgate simulate: --summary is json, text or auto\nSee: tboxgate simulate --help\n",
+		"--drive fast":         "tboxgate simulate: --drive: vehicle: unknown drive \"fast\" (want road or day)\nSee: tboxgate simulate --help\n",
+		"--ca x.pem":           "tboxgate simulate: --ca needs --tls\nSee: tboxgate simulate --help\n",
+		"--tls --cert x.pem":   "tboxgate simulate: --cert and --key go together\nSee: tboxgate simulate --help\n",
+		"--tls --ca none.pem":  "tboxgate: open none.pem: no such file or directory\n",
+		"--tls --ca empty.pem": "tboxgate: empty.pem: no certificate in it\n",
+		"--script bad.yaml":    "tboxgate: bad.yaml: vehicle: faults[0]: unknown fault \"flood\" (want badCheck, blindZone, drop, duplicateVIN, garbage, slowReader, splitFrames)\n",
+		"--script none.yaml":   "tboxgate: open none.yaml: no such file or directory\n",
+		"--pace 0.001":         "tboxgate simulate: vehicle: a pace of 0.001 (want 0.01 to 1000)\nSee: tboxgate simulate --help\n",
+	} {
+		_, _, stderr := tboxgate(t, "", append([]string{"simulate"}, strings.Fields(args)...)...)
+		require.Equal(t, want, stderr, args)
+	}
+}
+
+func TestEnoughDescriptors(t *testing.T) {
+	require.NoError(t, enoughDescriptors(1))
+	require.ErrorContains(t, enoughDescriptors(1<<40), "1099511627776 vehicles need 1099511627808 open files and the limit is ")
+}
+
+// TestSimulateScript: faults are played, everything is answered all the same, and the summaries say so.
+func TestSimulateScript(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := newStandIn(t, l)
+	script := filepath.Join(t.TempDir(), "faults.yaml")
+	require.NoError(t, os.WriteFile(script, []byte("faults:\n  - {share: 100%, for: 1m, fault: splitFrames}\n"), 0o600))
+	args := []string{"simulate", "--addr", s.addr, "--vehicles", "4", "--edition", "both", "--reports", "3", "--period", "20ms", "--ramp", "0s",
+		"--drive", "road", "--script", script}
+	code, stdout, stderr := tboxgate(t, "", args...)
+	require.Zero(t, code, stderr)
+	require.Empty(t, stderr)
+	var out summary
+	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
+	require.EqualValues(t, 4, out.Faults)
+	require.EqualValues(t, 12, out.Reports)
+	require.EqualValues(t, 4, out.TimeSyncs)
+	require.EqualValues(t, 4, out.Skew.Answers)
+	require.InDelta(t, 0, out.Skew.Mean, 60_000)
+	require.Equal(t, out.Sent, out.Acked)
+	require.Positive(t, out.RTT.P999)
+
+	code, stdout, stderr = tboxgate(t, "", append(args, "--summary", "text")...)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "answered   24 success, 0 late, 0 refused, 0 wrong, 0 without an answer\n")
+}
+
+// TestSimulateTLS: each vehicle shows the certificate that the template names.
+func TestSimulateTLS(t *testing.T) {
+	dir := t.TempDir()
+	ca := newTestCA(t, dir)
+	vins := []string{"LTEST000000000001", "LTEST000000000002"}
+	for _, vin := range append(vins, "server") {
+		ca.issue(t, vin)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, "server.crt"), filepath.Join(dir, "server.key"))
+	require.NoError(t, err)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool,
+	})
+	require.NoError(t, err)
+	s := newStandIn(t, l)
+	args := []string{"simulate", "--addr", s.addr, "--vehicles", "2", "--reports", "2", "--period", "10ms", "--ramp", "0s", "--drive", "road",
+		"--tls", "--ca", filepath.Join(dir, "ca.crt")}
+	template := []string{"--cert", filepath.Join(dir, "{vin}.crt"), "--key", filepath.Join(dir, "{vin}.key")}
+	code, _, stderr := tboxgate(t, "", append(args, template...)...)
+	require.Zero(t, code, stderr)
+	require.ElementsMatch(t, vins, s.names)
+
+	code, _, stderr = tboxgate(t, "", append(append(args, template...), "--server-name", "gateway.example")...)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "gateway.example")
+	code, _, stderr = tboxgate(t, "", append(append(args, template...), "--server-name", "gateway.example", "--insecure")...)
+	require.Zero(t, code, stderr)
+	one := []string{"--cert", filepath.Join(dir, "LTEST000000000001.crt"), "--key", filepath.Join(dir, "LTEST000000000001.key")}
+	s.names = nil
+	code, _, stderr = tboxgate(t, "", append(args, one...)...)
+	require.Zero(t, code, stderr)
+	require.Equal(t, []string{vins[0], vins[0]}, s.names)
+	code, _, stderr = tboxgate(t, "", append(args, "--cert", filepath.Join(dir, "{vin}.none"), "--key", filepath.Join(dir, "{vin}.key"))...)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "the client certificate cannot be read")
+}
+
+// testCA signs certificates of tests.
+type testCA struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+	n    int64
+}
+
+func newTestCA(t *testing.T, dir string) *testCA {
+	ca := &testCA{dir: dir, pool: x509.NewCertPool()}
+	ca.issue(t, "ca")
+	ca.pool.AddCert(ca.cert)
+	return ca
+}
+
+// issue writes NAME.crt and NAME.key; the first certificate is the authority's own.
+func (ca *testCA) issue(t *testing.T, name string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	ca.n++
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(ca.n), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	if ca.cert == nil {
+		cert.IsCA, cert.BasicConstraintsValid, cert.KeyUsage = true, true, x509.KeyUsageCertSign
+		ca.cert, ca.key = cert, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, ca.cert, &key.PublicKey, ca.key)
+	require.NoError(t, err)
+	if cert.IsCA {
+		ca.cert, err = x509.ParseCertificate(der)
+		require.NoError(t, err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	for ext, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: raw}} {
+		require.NoError(t, os.WriteFile(filepath.Join(ca.dir, name+ext), pem.EncodeToMemory(block), 0o600))
+	}
+}

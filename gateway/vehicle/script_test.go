@@ -1,0 +1,220 @@
+package vehicle
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/codec"
+)
+
+func TestParseScript(t *testing.T) {
+	s, err := ParseScript([]byte("faults:\n  - {at: 10s, share: 20%, fault: badCheck}\n  - {for: 1m, every: 5m, share: 0.05, fault: blindZone}\n  - {fault: drop}\n"))
+	require.NoError(t, err)
+	require.Equal(t, []ScriptedFault{
+		{At: 10 * time.Second, Share: 0.2, Fault: FaultBadCheck},
+		{For: time.Minute, Every: 5 * time.Minute, Share: 0.05, Fault: FaultBlindZone},
+		{For: 5 * time.Second, Share: 1, Fault: FaultDrop},
+	}, s.Faults)
+	for src, want := range map[string]string{
+		"":                                                   "vehicle: the script has no faults",
+		"faults: [{fault: flood}]":                           `vehicle: faults[0]: unknown fault "flood" (want badCheck, blindZone, drop, duplicateVIN, garbage, slowReader, splitFrames)`,
+		"faults: [{fault: drop, at: -1s}]":                   "vehicle: faults[0]: at, for and every are not negative",
+		"faults: [{fault: drop, share: 120%}]":               `vehicle: faults[0]: share "120%" is neither 0% to 100% nor 0 to 1`,
+		"faults: [{fault: drop, share: some}]":               `vehicle: faults[0]: share "some" is neither 0% to 100% nor 0 to 1`,
+		"faults: [{fault: drop, for: 1m, every: 10s}]":       "vehicle: faults[0]: every 10s is shorter than for 1m0s",
+		"faults: [{fault: drop, when: 1m}]":                  "vehicle: the script cannot be read: yaml: ",
+		"faults: [{fault: drop, at: soon}]":                  "vehicle: the script cannot be read: yaml: ",
+		"faults: [{fault: drop}, {fault: drop, share: NaN}]": `vehicle: faults[1]: share "NaN" is neither 0% to 100% nor 0 to 1`,
+	} {
+		_, err := ParseScript([]byte(src))
+		require.ErrorContains(t, err, want, src)
+	}
+}
+
+// TestAgenda: the share of the vehicles that plays a fault is the one asked for, the same in each run.
+func TestAgenda(t *testing.T) {
+	s := &Script{Faults: []ScriptedFault{{At: time.Minute, Every: 10 * time.Second, Share: 0.25, Fault: FaultDrop}, {Share: 1, Fault: FaultGarbage}}}
+	drops := 0
+	for i := range 4000 {
+		vin := fmt.Sprintf("LTEST%012d", i)
+		a := s.agenda(5, vin)
+		require.Equal(t, FaultGarbage, a[0].Fault, "in the order of their times")
+		drops += len(a) - 1
+		require.Equal(t, a, s.agenda(5, vin))
+	}
+	require.InDelta(t, 1000, drops, 150)
+
+	a := agenda{s.Faults[0]}
+	_, ok := a.next(59 * time.Second)
+	require.False(t, ok)
+	_, ok = a.next(time.Minute)
+	require.True(t, ok)
+	_, ok = a.next(69 * time.Second)
+	require.False(t, ok)
+	_, ok = a.next(95 * time.Second)
+	require.True(t, ok)
+	require.Equal(t, 100*time.Second, a[0].At, "those that an absence hid are left out")
+}
+
+// play runs a vehicle with one fault until the peer has seen what it waits for.
+func play(t *testing.T, p *peer, f ScriptedFault, until func()) Stats {
+	t.Helper()
+	cfg := quick(p.addr, codec.Edition2016)
+	cfg.Script = &Script{Faults: []ScriptedFault{f}}
+	v := newVehicle(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- v.Run(ctx) }()
+	until()
+	cancel()
+	require.NoError(t, <-done)
+	require.Equal(t, Fleet{StateOffline: 1}, v.Fleet())
+	s := v.Stats()
+	require.EqualValues(t, 1, s.Faults)
+	require.Zero(t, s.Errors(), "%+v", s)
+	return s
+}
+
+func roughPeer(t *testing.T) *peer {
+	p := newPeer(t, nil)
+	p.rough = true
+	return p
+}
+
+func TestFaultDamage(t *testing.T) {
+	for _, fault := range []Fault{FaultBadCheck, FaultGarbage} {
+		for last, want := range map[time.Duration]int{0: 1, time.Hour: 10} {
+			p := roughPeer(t)
+			s := play(t, p, ScriptedFault{Share: 1, Fault: fault, For: last}, func() {
+				for range 10 {
+					require.NotNil(t, p.next(codec.CommandRealtime))
+				}
+			})
+			require.GreaterOrEqual(t, int(p.damage.Load()), want)
+			require.EqualValues(t, p.damage.Load(), s.Damaged)
+			if last == 0 {
+				require.EqualValues(t, 1, s.Damaged)
+			}
+		}
+	}
+}
+
+// TestFaultDamageAnswered: an error for the damaged frame is no error of the gateway.
+func TestFaultDamageAnswered(t *testing.T) {
+	count := &counters{}
+	l := &link{count: count}
+	l.trouble.damaged = 1
+	f := order(t, codec.Edition2016, codec.CommandRealtime, 1)
+	l.pending = []*request{{frame: f}}
+	l.answered(codec.AppendAnswer(nil, f, codec.FlagError, f.TimeBytes()))
+	require.EqualValues(t, 1, count.Rejected)
+	require.Len(t, l.pending, 1, "the frame itself is still to be answered")
+}
+
+func TestFaultSplitFrames(t *testing.T) {
+	p := newPeer(t, nil)
+	s := play(t, p, ScriptedFault{Share: 1, Fault: FaultSplitFrames, For: time.Hour}, func() {
+		for range 3 {
+			require.NotNil(t, p.next(codec.CommandRealtime))
+		}
+	})
+	require.Equal(t, s.Sent, s.Acked)
+	tr := &trouble{split: time.Now().Add(time.Hour)}
+	f := order(t, codec.Edition2016, codec.CommandRealtime, make([]byte, 300)...)
+	most := 0
+	for range 20 {
+		pieces := tr.pieces(f, &counters{})
+		most = max(most, len(pieces))
+		var all codec.Frame
+		for _, piece := range pieces {
+			all = append(all, piece...)
+		}
+		require.Equal(t, f, all)
+	}
+	require.Greater(t, most, 2)
+}
+
+// TestFaultsOfTheConnection: the vehicle is back on another connection and reissues what it missed.
+func TestFaultsOfTheConnection(t *testing.T) {
+	for _, fault := range []Fault{FaultDrop, FaultBlindZone} {
+		p := newPeer(t, nil)
+		f := ScriptedFault{At: 50 * time.Millisecond, Share: 1, Fault: fault, For: 2100 * time.Millisecond}
+		s := play(t, p, f, func() {
+			require.NotNil(t, p.next(codec.CommandVehicleLogin))
+			require.NotNil(t, p.next(codec.CommandVehicleLogin))
+			require.NotNil(t, p.next(codec.CommandReissue))
+			require.NotNil(t, p.next(codec.CommandRealtime))
+		})
+		require.EqualValues(t, 2, s.Connects)
+		require.EqualValues(t, 1, s.Reconnects)
+		require.Positive(t, s.Reissues)
+	}
+}
+
+func TestFaultDuplicate(t *testing.T) {
+	p := newPeer(t, nil)
+	p.takeover.Store(true)
+	s := play(t, p, ScriptedFault{At: 20 * time.Millisecond, Share: 1, Fault: FaultDuplicate}, func() {
+		require.NotNil(t, p.next(codec.CommandVehicleLogin))
+		require.NotNil(t, p.next(codec.CommandVehicleLogin))
+		require.NotNil(t, p.next(codec.CommandRealtime))
+	})
+	require.EqualValues(t, 2, s.Logins)
+
+	p = newPeer(t, nil)
+	cfg := quick(p.addr, codec.Edition2016)
+	cfg.AnswerTimeout, cfg.Reports = 100*time.Millisecond, 10
+	cfg.Script = &Script{Faults: []ScriptedFault{{Share: 1, Fault: FaultDuplicate}}}
+	v := newVehicle(t, cfg)
+	require.NoError(t, v.Run(t.Context()))
+	require.EqualValues(t, 1, v.Stats().Lingering, "the gateway leaves the older connection open")
+	require.NotZero(t, v.Stats().Errors())
+}
+
+func TestFaultSlowReader(t *testing.T) {
+	p := newPeer(t, nil)
+	s := play(t, p, ScriptedFault{At: time.Millisecond, Share: 1, Fault: FaultSlowReader, For: 200 * time.Millisecond}, func() {
+		for range 150 {
+			require.NotNil(t, p.next(codec.CommandRealtime))
+		}
+	})
+	require.Equal(t, s.Sent, s.Acked)
+	require.Greater(t, s.RTT.Max(), 20*time.Millisecond, "answers lay unread")
+}
+
+// TestTimeSync: the gateway's clock is compared with ours.
+func TestTimeSync(t *testing.T) {
+	p := newPeer(t, func(f codec.Frame) []byte {
+		if f.Command() == codec.CommandTimeSync {
+			return codec.AppendAnswer(nil, f, codec.FlagSuccess, codec.AppendTime(nil, time.Now().Add(time.Hour)))
+		}
+		return usual(f)
+	})
+	cfg := quick(p.addr, codec.Edition2025)
+	cfg.TimeSync, cfg.Reports, cfg.ClockOffset = time.Hour, 3, -24*time.Hour
+	v := newVehicle(t, cfg)
+	require.NoError(t, v.Run(t.Context()))
+	s := v.Stats()
+	require.Zero(t, s.Errors())
+	require.EqualValues(t, 1, s.TimeSyncs)
+	require.EqualValues(t, 1, s.Skew.Count)
+	require.InDelta(t, time.Hour.Seconds(), s.Skew.Mean().Seconds(), 30)
+	at, ok := p.next(codec.CommandRealtime).Time()
+	require.True(t, ok)
+	require.InDelta(t, 24, time.Since(at).Hours(), 1, "the vehicle's own clock is a day behind")
+}
+
+// TestTimeSyncWithoutTime: such an answer is useless, and counted as wrong.
+func TestTimeSyncWithoutTime(t *testing.T) {
+	p := newPeer(t, func(f codec.Frame) []byte { return codec.AppendAnswer(nil, f, codec.FlagSuccess, f.TimeBytes()) })
+	cfg := quick(p.addr, codec.Edition2016)
+	cfg.TimeSync, cfg.Reports, cfg.AnswerTimeout = time.Hour, 3, 50*time.Millisecond
+	v := newVehicle(t, cfg)
+	require.NoError(t, v.Run(t.Context()))
+	require.EqualValues(t, 1, v.Stats().Wrong)
+	require.Zero(t, v.Stats().Skew.Count)
+}
