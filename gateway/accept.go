@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/tboxgate/tboxgate/gateway/certfiles"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
 
@@ -27,8 +28,8 @@ type listener struct {
 	g     *Gateway
 	opt   Listener
 	ln    net.Listener
-	certs *certs        // nil without TLS
-	done  chan struct{} // closed when accept has returned
+	certs *certfiles.Loader // nil without TLS
+	done  chan struct{}     // closed when accept has returned
 
 	// Handshakes (PROXY header, TLS) run on goroutines of their own, in a bounded number.
 	ctx       context.Context // ends with the listener

@@ -123,7 +123,7 @@ func (a *arrival) prepare() (t *tlsConn, why string, err error) {
 
 // startTLS runs the handshake and turns the TLS connection over to the loop.
 func (a *arrival) startTLS(ctx context.Context) (*tlsConn, error) {
-	config, err := a.l.certs.current(time.Now())
+	config, err := a.l.certs.Current(time.Now())
 	if err != nil {
 		a.l.g.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "listener", a.l.opt.Address, "error", err)
 	}

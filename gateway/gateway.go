@@ -107,7 +107,7 @@ func (g *Gateway) Reload() error {
 		if l.certs == nil {
 			continue
 		}
-		if err := l.certs.reload(); err != nil {
+		if err := l.certs.Reload(); err != nil {
 			errs = append(errs, fmt.Errorf("vehicle listener %s: %w", l.opt.Address, err))
 		}
 	}

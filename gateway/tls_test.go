@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/certfiles"
 )
 
 // authority signs certificates for a test.
@@ -225,7 +226,7 @@ func TestCertificateReload(t *testing.T) {
 	// Without being told: the next look at the files, which a test cannot wait for.
 	a.issue("server", "gateway")
 	c := h.g.listeners[0].certs
-	config, err := c.current(time.Now().Add(2 * certLook))
+	config, err := c.Current(time.Now().Add(2 * certfiles.Look))
 	require.NoError(t, err)
 	require.NotEqual(t, after, certSerial(t, config))
 }

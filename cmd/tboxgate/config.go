@@ -66,7 +66,20 @@ type TLS struct {
 // API is the address of the HTTP API. Every call is signed with an access key.
 type API struct {
 	Address             string `key:"address" flag:"api-listen" default:"127.0.0.1:8960" doc:"Where it listens, HOST:PORT."`
+	TLS                 APITLS `key:"tls" doc:"HTTPS instead of HTTP. Without it put a proxy with TLS before an API that others can listen to."`
 	BusinessErrorStatus string `key:"businessErrorStatus" default:"200" oneof:"200|400" doc:"HTTP status of business errors: 200 as the cloud answers, or 400 as its page says."`
+	EchoStringToSign    bool   `key:"echoStringToSign" doc:"SignatureDoesNotMatch shows the text that the gateway signed, with every parameter of the call. For debugging a client."`
+	CallsPerSecond      int    `key:"callsPerSecond" default:"1000" min:"0" doc:"Calls of one access key in a second, and as many at once; what is beyond is answered Throttling.User. 0: no limit."`
+	ConcurrentCalls     int    `key:"concurrentCalls" default:"512" min:"1" doc:"Calls under way at the same time; what is beyond is answered Throttling.Api."`
+	Connections         int    `key:"connections" default:"1024" min:"1" doc:"Open connections; the others wait in the kernel's queue."`
+	MaxBody             Size   `key:"maxBody" default:"1MiB" min:"1KiB" doc:"Longest request body. The longest data unit makes 260 KB, 10,000 vehicles to import 500 KB."`
+}
+
+// APITLS is the certificate of the API, and which client certificates it asks for.
+type APITLS struct {
+	Cert     string `key:"cert" doc:"PEM file of the server's certificate and its chain. The files are read again when they change, and on SIGHUP."`
+	Key      string `key:"key" doc:"PEM file of its private key."`
+	ClientCA string `key:"clientCA" doc:"PEM file of authorities: only clients with a certificate of theirs may connect. Empty: no client certificate is asked for."`
 }
 
 // Admin is the address of metrics and health.

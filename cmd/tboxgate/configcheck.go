@@ -66,6 +66,9 @@ func (l *configLoader) validate(c *Config) {
 			bad(path+".requireVinMatch", "clientCA is needed: without it no client shows a certificate")
 		}
 	}
+	if t := c.API.TLS; t != (APITLS{}) && (t.Cert == "" || t.Key == "") {
+		bad("api.tls", "cert and key go together")
+	}
 	if len(c.Listeners) == 0 {
 		bad("listeners", "at least one is needed")
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/certfiles"
 )
 
 // doors are the HTTP servers of a node: two addresses and the admin socket.
@@ -35,6 +37,9 @@ func openDoors(cfg *Config, dataDir string, log *slog.Logger) (*doors, error) {
 			return nil, errors.Join(err, d.close())
 		}
 		*b.to = newDoor(b.name, l, log)
+	}
+	if err := d.api.guard(cfg.API); err != nil {
+		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
@@ -67,17 +72,52 @@ type door struct {
 	name     string
 	listener net.Listener
 	server   *http.Server
+	certs    *certfiles.Loader // nil: plain HTTP
+	log      *slog.Logger
 	ended    chan struct{} // nil until it serves
 }
 
 func newDoor(name string, l net.Listener, log *slog.Logger) *door {
-	return &door{name: name, listener: l, server: &http.Server{
+	return &door{name: name, listener: l, log: log, server: &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, // against slow peers
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.With("server", name).Handler(), slog.LevelDebug),
 	}}
+}
+
+// guard makes a door fit for strangers: HTTPS, a bounded number of connections, and deadlines both ways.
+func (d *door) guard(c API) (err error) {
+	d.listener = newLimitListener(d.listener, c.Connections)
+	d.server.ReadTimeout = 30 * time.Second
+	d.server.WriteTimeout = time.Minute // longer than any call takes
+	d.server.MaxHeaderBytes = 384 << 10 // some clients put everything into the URL: the longest data unit makes 260 KB there
+	if c.TLS == (APITLS{}) {
+		return nil
+	}
+	if d.certs, err = certfiles.Load(certfiles.Files{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}, nil); err != nil {
+		return fmt.Errorf("api.%w", err)
+	}
+	d.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		config, err := d.certs.Current(time.Now())
+		if err != nil {
+			d.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "server", d.name, "error", err)
+		}
+		return config, nil
+	}}
+	return nil
+}
+
+// reload reads the certificate files again.
+func (d *door) reload() error {
+	if d.certs == nil {
+		return nil
+	}
+	if err := d.certs.Reload(); err != nil {
+		return fmt.Errorf("api.%w", err)
+	}
+	return nil
 }
 
 // address is HOST:PORT as bound.
@@ -89,8 +129,12 @@ func (d *door) serve(h http.Handler) {
 	d.ended = make(chan struct{})
 	go func() {
 		defer close(d.ended)
-		// It returns when the server is shut down; accept errors before that are retried inside.
-		_ = d.server.Serve(d.listener)
+		// They return when the server is shut down; accept errors before that are retried inside.
+		if d.certs != nil {
+			_ = d.server.ServeTLS(d.listener, "", "")
+		} else {
+			_ = d.server.Serve(d.listener)
+		}
 	}()
 }
 

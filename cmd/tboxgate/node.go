@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,7 @@ type node struct {
 	table    *session.Table
 	commands *command.Dispatcher
 	vehicles *gateway.Gateway
+	api      *openapi.Handler
 
 	reading    context.Context // of operators that read frames; ends before their socket does
 	endReading context.CancelCauseFunc
@@ -103,11 +105,10 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		n.vehicles = nil // nothing of it runs
 		return n, err
 	}
-	api, err := openapi.New(n.apiOptions(false))
-	if err != nil {
+	if n.api, err = openapi.New(n.apiOptions(false)); err != nil {
 		return n, err
 	}
-	n.doors.api.serve(api)
+	n.doors.api.serve(n.api)
 	adminAPI, err := n.adminAPI()
 	if err != nil {
 		return n, err
@@ -165,10 +166,24 @@ func (n *node) gate() *session.Gate {
 func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
 		Devices: n.state.registry, Sessions: n.table, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
-		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted),
-		Products:            apiProducts(n.cfg.Products),
-		Observe:             func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
+		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted), EchoStringToSign: n.cfg.API.EchoStringToSign,
+		NonceDir: filepath.Join(n.state.dir.Path(), "nonces"), MaxBody: int64(n.cfg.API.MaxBody), ConcurrentCalls: n.cfg.API.ConcurrentCalls, CallsPerSecond: callsPerSecond(n.cfg.API),
+		Products: apiProducts(n.cfg.Products),
+		Observe:  func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
 	}
+}
+
+// callsPerSecond is the setting; 0 would mean the default.
+func callsPerSecond(c API) int {
+	if c.CallsPerSecond == 0 {
+		return -1
+	}
+	return c.CallsPerSecond
+}
+
+// reloadCertificates reads the certificate files of vehicle listeners and of the API again.
+func (n *node) reloadCertificates() error {
+	return errors.Join(n.vehicles.Reload(), n.doors.api.reload())
 }
 
 // businessErrorStatus is the setting; our own command line, on the socket, reads the default form.
@@ -198,7 +213,7 @@ func (n *node) status() admin.Status {
 	s := admin.Status{
 		Version: buildVersion().String(), Node: n.cfg.Node, PID: os.Getpid(), StartedAt: session.At(n.started),
 		DataDir: n.state.dir.Path(), ProductKey: n.cfg.Products[0].Key, Products: adminProducts(n.cfg.Products), Dev: n.cfg.Dev,
-		Addresses: admin.Addresses{API: n.doors.api.address(), Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
+		Addresses: admin.Addresses{API: n.doors.api.address(), APITLS: n.doors.api.certs != nil, Admin: n.doors.admin.address(), NATS: n.state.store.Addr()},
 		Sessions:  n.table.Len(), Devices: n.state.registry.Len(), Clock: ownClock(),
 	}
 	for _, a := range n.vehicles.Addrs() {
@@ -308,6 +323,9 @@ func (n *node) stop(ctx context.Context) error {
 	defer cancel()
 	if n.doors != nil {
 		step("API", n.doors.api.shutdown(apiCtx))
+	}
+	if n.api != nil {
+		step("used nonces", n.api.Close())
 	}
 	if n.vehicles != nil {
 		step("vehicles", n.vehicles.Drain(ctx))

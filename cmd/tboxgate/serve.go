@@ -61,7 +61,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	}
 	status := n.status()
 	key, keyErr := p.devKey(ctx, n)
-	r := reloader{file: file, read: read, cfg: cfg, certificates: n.vehicles.Reload, level: level, log: log}
+	r := reloader{file: file, read: read, cfg: cfg, certificates: n.reloadCertificates, level: level, log: log}
 	r.listen()
 	err = errors.Join(keyErr, writeRunFile(status))
 	if err == nil {
@@ -96,7 +96,7 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 	for _, a := range s.Addresses.Vehicles {
 		fmt.Fprintf(&b, "  vehicles  %s\n", a)
 	}
-	fmt.Fprintf(&b, "  API       http://%s\n", s.Addresses.API)
+	fmt.Fprintf(&b, "  API       %s\n", apiURL(s.Addresses))
 	fmt.Fprintf(&b, "  admin     http://%s/metrics /healthz /readyz\n", s.Addresses.Admin)
 	if s.Addresses.NATS != "" {
 		fmt.Fprintf(&b, "  NATS      nats://%s\n", s.Addresses.NATS)
@@ -118,6 +118,14 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 		fmt.Fprintf(&b, "  %s keys create --data-dir %s\n\n", name, s.DataDir)
 	}
 	_, _ = io.WriteString(p.stdout, b.String()) // the gateway runs, whoever reads it
+}
+
+// apiURL is where applications call.
+func apiURL(a admin.Addresses) string {
+	if a.APITLS {
+		return "https://" + a.API
+	}
+	return "http://" + a.API
 }
 
 // commandName is how this program is called again: `go run` leaves nothing behind that could be.

@@ -3,6 +3,8 @@ package openapi_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -56,12 +58,17 @@ func fleetAPI(t *testing.T, change ...func(*openapi.Options)) (*api, *session.Re
 // ask calls an operation with these parameters only.
 func (a *api) ask(action string, params ...string) answer {
 	a.t.Helper()
+	return a.do(a.request(action, params...))
+}
+
+func (a *api) request(action string, params ...string) *http.Request {
+	a.t.Helper()
 	change := map[string]string{"Action": action, "DeviceName": "-", "ExtInfo": "-", "MessageContent": "-"}
 	for _, p := range params {
 		name, value, _ := strings.Cut(p, "=")
 		change[name] = value
 	}
-	return a.call(change)
+	return a.signed(change)
 }
 
 func code(got answer) string {
@@ -297,4 +304,28 @@ func TestRRpc(t *testing.T) {
 	}
 	require.Equal(t, "OFFLINE", call("DeviceName=V2").json["RrpcCode"])
 	require.Equal(t, sent, a.commands.sent)
+}
+
+// Calls under way are counted; one that is beyond is refused and may be repeated.
+func TestConcurrentCalls(t *testing.T) {
+	a, _ := fleetAPI(t, func(o *openapi.Options) { o.ConcurrentCalls = 1 })
+	entered, leave := make(chan struct{}), make(chan struct{})
+	a.commands.wait = func(context.Context, int64) (command.Result, error) {
+		close(entered)
+		<-leave
+		return command.Result{State: command.StateTimedOut}, nil
+	}
+	waiting := a.request("RRpc", "DeviceName=V1", "Timeout=8000", "RequestBase64Byte=GgsXCx4AAQI=", "Topic=query")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.handler.ServeHTTP(httptest.NewRecorder(), waiting)
+	}()
+	<-entered
+	got := a.ask("GetDeviceStatus", "DeviceName=V1")
+	require.Equal(t, 400, got.status)
+	require.Equal(t, "Throttling.Api", code(got))
+	close(leave)
+	<-done
+	require.Equal(t, true, a.ask("GetDeviceStatus", "DeviceName=V1").json["Success"])
 }

@@ -45,6 +45,7 @@ var (
 	errSecurityToken      = front(http.StatusBadRequest, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatch with the AccessKey.")
 	errTokenExpired       = front(http.StatusBadRequest, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
 	errThrottled          = front(http.StatusBadRequest, "Throttling.User", "Request was denied due to user flow control.")
+	errTooManyCalls       = front(http.StatusBadRequest, "Throttling.Api", "Request was denied due to api flow control. Too many calls are under way.")
 	errParamEncoding      = front(http.StatusBadRequest, "InvalidParameter.Encoding", "The parameters are not well percent-encoded.")
 	errContentType        = front(http.StatusUnsupportedMediaType, "UnsupportedContentType", "The request body must be "+formType+".")
 	errBodyCut            = front(http.StatusBadRequest, "IncompleteBody", "The request body ended early.")

@@ -26,6 +26,7 @@ type nonces struct {
 	floor   int64 // the youngest forgotten minute
 	purged  int64 // the minute of the last purge
 	minutes map[int64]map[[16]byte]struct{}
+	files   *nonceFiles // where they outlive the process; nil: nowhere
 }
 
 func newNonces(limit int) *nonces {
@@ -48,7 +49,19 @@ func (n *nonces) use(keyID, nonce string, signed, now time.Time, window time.Dur
 				n.forget(m)
 			}
 		}
+		if n.files != nil {
+			n.files.expire(oldest)
+		}
 	}
+	verdict := n.add(key, minute)
+	if verdict == nonceFresh && n.files != nil {
+		n.files.append(key, minute)
+	}
+	return verdict
+}
+
+// add remembers a nonce, at the cost of the oldest minute when memory is short.
+func (n *nonces) add(key [16]byte, minute int64) nonceVerdict {
 	if minute <= n.floor {
 		return nonceForgotten
 	}
@@ -71,6 +84,16 @@ func (n *nonces) use(keyID, nonce string, signed, now time.Time, window time.Dur
 	n.minutes[minute][key] = struct{}{}
 	n.count++
 	return nonceFresh
+}
+
+// close ends writing to the files.
+func (n *nonces) close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.files == nil {
+		return nil
+	}
+	return n.files.close()
 }
 
 func (n *nonces) forget(minute int64) {

@@ -202,6 +202,11 @@ func (a *api) do(r *http.Request) answer {
 // call makes a signed POST with everything in the query but MessageContent, as the SDKs do.
 func (a *api) call(change map[string]string) answer {
 	a.t.Helper()
+	return a.do(a.signed(change))
+}
+
+func (a *api) signed(change map[string]string) *http.Request {
+	a.t.Helper()
 	p := a.params("POST", change)
 	query, form := maps.Clone(p), map[string]string{}
 	if content, ok := p["MessageContent"]; ok {
@@ -210,7 +215,7 @@ func (a *api) call(change map[string]string) answer {
 	}
 	r := httptest.NewRequest(http.MethodPost, "/?"+encode(query), strings.NewReader(encode(form)))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return a.do(r)
+	return r
 }
 
 func TestAsyncRRpc(t *testing.T) {
@@ -443,7 +448,7 @@ func TestRequestsThatAreNotCalls(t *testing.T) {
 		"twice in a query": {"GET", "/?Format=JSON&ProductKey=a&ProductKey=a", "", "", 400, "InvalidParameter.Repeated"},
 		"bad escape":       {"GET", "/?Format=JSON&ProductKey=%zz", "", "", 400, "InvalidParameter.Encoding"},
 		"bad name":         {"POST", "/?Format=JSON", form, "%=1", 400, "InvalidParameter.Encoding"},
-		"too large":        {"POST", "/?Format=JSON", form, "MessageContent=" + strings.Repeat("A", 600<<10), 413, "RequestTooLarge"},
+		"too large":        {"POST", "/?Format=JSON", form, "MessageContent=" + strings.Repeat("A", 1100<<10), 413, "RequestTooLarge"},
 	} {
 		a := newAPI(t)
 		r := httptest.NewRequest(c.method, c.target, strings.NewReader(c.body))

@@ -117,6 +117,7 @@ type Product struct {
 type Addresses struct {
 	Vehicles []string `json:"vehicles"` // in the order of the configuration
 	API      string   `json:"api"`
+	APITLS   bool     `json:"apiTls,omitempty"` // the API is HTTPS
 	Admin    string   `json:"admin"`
 	NATS     string   `json:"nats,omitempty"` // empty: off
 }
