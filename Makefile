@@ -17,8 +17,8 @@ build: ## build bin/tboxgate, static, with the version of the checkout
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/tboxgate ./cmd/tboxgate
 
 .PHONY: run
-run: ## run the gateway for development, on loopback
-	$(GO) run ./cmd/tboxgate serve --dev
+run: ## run the gateway for development, on loopback, as the README does
+	$(GO) run ./cmd/tboxgate serve --dev --data-dir tboxgate-data
 
 .PHONY: test
 test: ## run the tests
@@ -41,6 +41,7 @@ generate: ## write the generated files again
 	$(GO) generate ./...
 	$(GO) test ./cmd/tboxgate -run 'TestConfigurationReference|TestReadingReference' -update
 	$(GO) test ./gateway/metrics -run 'TestReference|TestNames' -update
+	$(GO) test ./docs -run TestFigures -update
 
 .PHONY: fresh
 fresh: ## fail when a generated file is stale
@@ -84,8 +85,9 @@ bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...
 
 .PHONY: perf
-perf: ## measure the gateway beside the floor, write docs/performance.md (PERF="-rounds 3" for a quick look)
+perf: ## measure the gateway beside the floor, write docs/performance.md and the READMEs (PERF="-rounds 3" for a quick look)
 	$(GO) run ./gateway/internal/perf -out docs/performance.md $(PERF)
+	$(GO) test ./docs -run TestFigures -update
 
 .PHONY: soak
 soak: ## churn for SOAK (default 60s): memory, goroutines and descriptors must not grow, no answer may be wrong
