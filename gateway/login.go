@@ -72,6 +72,7 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 		return nil, refusalOf(refused, f)
 	}
 	s := l.newSession(c, f, product)
+	s.LoginTime = codec.Time(f.TimeBytes())
 	if u := f.Unit(); len(u) >= loginICCID+20 {
 		s.ICCID = session.MakeICCID(u[loginICCID : loginICCID+20])
 	}

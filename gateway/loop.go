@@ -54,6 +54,9 @@ type loop struct {
 	plain    []byte       // decrypted input
 	cipher   []byte       // encrypted output
 	rec      sink.Record
+
+	novelty  session.Novelty // of the report being stored; Fresh for every other frame
+	unitHash uint64          // of its data unit
 	message  codec.Message
 }
 

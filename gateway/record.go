@@ -54,6 +54,10 @@ func (l *loop) publish(c *conn, f codec.Frame, sessionID uint64, flag codec.Flag
 	r.VIN, r.Command, r.Edition, r.ReceivedAt = f.VIN(), f.Command(), f.Edition(), l.now
 	r.Node, r.Session, r.Platform, r.Remote = l.g.opt.Node, sessionID, c.Platform(), c.remote
 	r.Raw, r.Body = raw, l.body
+	r.Duplicate, r.Unsure = l.novelty == session.Repeat, l.novelty == session.Unsure
+	if r.Unsure {
+		r.CollectedAt, r.UnitHash = collected(f, l.now), l.unitHash
+	}
 	size := len(l.body)
 	ticket := c.ticket
 	if c.win != nil {
@@ -122,6 +126,9 @@ func (l *loop) record(c *conn, f codec.Frame, sessionID uint64) (raw bool) {
 	if p := c.platform.Load(); p != nil {
 		b = append(b, `,"platform":`...)
 		b = append(b, p.json...)
+	}
+	if l.novelty == session.Repeat {
+		b = append(b, `,"duplicate":true`...)
 	}
 	if both {
 		b = append(b, `,"raw":"`...)

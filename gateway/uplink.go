@@ -148,10 +148,12 @@ func (l *loop) report(c *conn, s *session.Session, f codec.Frame) {
 		l.store(c, s, f, flag, c.ln.opt.AckRealtime != AckNever)
 		return
 	}
+	l.recall(s, f)
 	if s != nil && f.Command() == codec.CommandRealtime {
 		s.Clocked(codec.Time(f.TimeBytes()), l.now)
 	}
 	l.store(c, s, f, flag, c.ln.opt.AckRealtime == AckAlways)
+	l.novelty = session.Fresh
 }
 
 // other handles the commands that neither open nor end a session and carry no report.

@@ -24,13 +24,16 @@ type Session struct {
 	ProductKey string
 	Platform   string // code of the platform that relays the vehicle, "" for a vehicle link
 	Link       Link
-	LoginAt    time.Time // set by Table.Login when zero
+	LoginAt    time.Time  // set by Table.Login when zero
+	LoginTime  codec.Time // of the login frame, by the vehicle's clock; zero for a session that a report opened
 
 	paced    int64         // Unix nanoseconds up to which the frame rate is used up; see Pace
 	lastSeen atomic.Int64  // Unix milliseconds of the last frame, 0 for none after the login
 	frames   atomic.Uint64 // frames since the login, the login not counted
 	clock    atomic.Int32  // see Clocked: seconds << 1 | 1, 0 before the first realtime report
 	sealed   atomic.Uint32 // frames with an encrypted data unit
+
+	reported, reissued recent // see Report
 }
 
 // NewID returns an ID for a new session: 64 random bits, never 0.

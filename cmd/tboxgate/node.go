@@ -20,6 +20,8 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/discard"
+	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -41,6 +43,7 @@ type node struct {
 	doors    *doors
 	table    *session.Table
 	commands *command.Dispatcher
+	marker   *duplicate.Marker // before the store's sink; nil with another one
 	vehicles *gateway.Gateway
 	api      *openapi.Handler
 
@@ -133,7 +136,8 @@ func (n *node) gatewayOptions() gateway.Options {
 		},
 	}
 	if c.Sinks[0].Type == "nats" {
-		o.Sink = n.state.store.Sink()
+		n.marker = duplicate.New(n.state.store.Sink(), stream.NewIndex(n.state.store.JetStream()), n.log)
+		o.Sink = n.marker
 		o.MaxRecord = n.state.store.Sink().MaxBody()
 	}
 	for _, l := range c.Listeners {
@@ -329,6 +333,9 @@ func (n *node) stop(ctx context.Context) error {
 	}
 	if n.vehicles != nil {
 		step("vehicles", n.vehicles.Drain(ctx))
+	}
+	if n.marker != nil {
+		step("records", n.marker.Close(ctx))
 	}
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))

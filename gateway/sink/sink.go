@@ -102,6 +102,13 @@ type Record struct {
 	Remote    netip.AddrPort // the peer; the zero value when unknown
 	Duplicate bool           // repeats a stored record (a reissue sent twice)
 
+	// Unsure says that the record is a report that may repeat a stored one; CollectedAt is then its
+	// collection time and UnitHash the hash of its data unit (package stream's). A sink that cannot look
+	// it up stores it as it is.
+	Unsure      bool
+	CollectedAt time.Time
+	UnitHash    uint64
+
 	// Raw says what Body is: the frame's bytes (the gateway's keys above then travel beside it, as
 	// the store's headers), or else one JSON object that holds those keys already.
 	Raw  bool

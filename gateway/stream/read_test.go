@@ -81,7 +81,7 @@ func put(t testing.TB, s *nats.Store, frames []codec.Frame, received func(i int)
 func putBatch(t testing.TB, s *nats.Store, vin codec.VIN, lines ...string) {
 	t.Helper()
 	ctx := t.Context()
-	_, err := s.JetStream().CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: stream.Batches, Subjects: []string{stream.SubjectBatches + ">"}})
+	_, err := s.JetStream().CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: stream.Batches, Subjects: []string{stream.SubjectBatches + ">"}, AllowDirect: true})
 	require.NoError(t, err)
 	var body []byte
 	for _, l := range lines {
