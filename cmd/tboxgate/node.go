@@ -93,10 +93,10 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		return n, err
 	}
 	n.endLeftSessions()
-	n.commands, err = command.NewDispatcher(ctx, command.Options{
-		Sessions: n.table, KV: n.state.commands(), Publish: n.state.store.Events().Publish, Node: cfg.Node,
-		Logger: log, Observe: n.commandDone,
-	})
+	delivery := cfg.Commands.dispatcher()
+	delivery.Sessions, delivery.KV, delivery.Node = n.table, n.state.commands(), cfg.Node
+	delivery.Publish, delivery.Logger, delivery.Observe = n.state.store.Events().Publish, log, n.commandDone
+	n.commands, err = command.NewDispatcher(ctx, delivery)
 	if err != nil {
 		return n, err
 	}
