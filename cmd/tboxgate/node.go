@@ -17,10 +17,12 @@ import (
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/discard"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -44,6 +46,7 @@ type node struct {
 	table    *session.Table
 	commands *command.Dispatcher
 	marker   *duplicate.Marker // before the store's sink; nil with another one
+	last     *last.Keeper      // likewise
 	vehicles *gateway.Gateway
 	api      *openapi.Handler
 
@@ -92,6 +95,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
+	n.keepLast()
 	n.endLeftSessions()
 	delivery := cfg.Commands.dispatcher()
 	delivery.Sessions, delivery.KV, delivery.Node = n.table, n.state.commands(), cfg.Node
@@ -240,7 +244,21 @@ func (n *node) presence(e session.PresenceEvent) {
 	}
 }
 
+// keepLast starts to keep last known states, where frames are stored.
+func (n *node) keepLast() {
+	if n.cfg.Sinks[0].Type != "nats" {
+		return
+	}
+	n.last = last.Start(last.Options{
+		JetStream: n.state.store.JetStream(), KV: n.state.store.KV(nats.BucketLast), Sessions: n.table, Node: n.cfg.Node,
+		Batched: n.cfg.Sinks[0].Batch.MaxFrames > 0, Backlog: func() int { return n.state.store.Sink().Stats().Waiting }, Logger: n.log,
+	})
+}
+
 func (n *node) announce(e session.PresenceEvent) {
+	if n.last != nil {
+		n.last.Touch(e.VIN)
+	}
 	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
 }
 
@@ -336,6 +354,9 @@ func (n *node) stop(ctx context.Context) error {
 	}
 	if n.marker != nil {
 		step("records", n.marker.Close(ctx))
+	}
+	if n.last != nil {
+		step("last known states", n.last.Close(ctx))
 	}
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))
