@@ -80,6 +80,10 @@ monitoring: ## test rules and dashboards with promtool and a real Prometheus (ne
 	$(GO) vet -tags prometheus ./docs/monitoring
 	$(GO) test -count=1 -tags prometheus ./docs/monitoring
 
+.PHONY: mosquitto
+mosquitto: ## try the broker for MQTT devices with mosquitto's clients (needs mosquitto_pub and mosquitto_sub)
+	$(GO) test -count=1 -tags mosquitto -run Mosquitto ./gateway/mqttdevice
+
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...

@@ -95,8 +95,9 @@ type Result struct {
 	MessageID   int64             `json:"messageId"`
 	ProductKey  string            `json:"productKey"`
 	DeviceName  string            `json:"deviceName"`
-	Command     codec.Command     `json:"command"` // 128, 129, 130
-	Edition     codec.Edition     `json:"edition"` // of the session it was sent over
+	Command     codec.Command     `json:"command"`         // 128, 129, 130
+	Edition     codec.Edition     `json:"edition"`         // of the session it was sent over
+	Topic       string            `json:"topic,omitempty"` // of a message to an MQTT device, which has no command and edition
 	State       State             `json:"state"`
 	Flag        string            `json:"flag,omitempty"` // JSON name of the answer's flag; "" without an answer
 	Reason      Reason            `json:"reason,omitempty"`

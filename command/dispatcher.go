@@ -36,7 +36,9 @@ type Options struct {
 	KV       KV
 	// Publish announces a command event: kind is EventKind, body one JSON object. It must not block and must keep the order.
 	Publish func(vin codec.VIN, kind string, body []byte)
-	Node    string // name of this gateway, in results and events
+	// PublishTopic announces an event of a message to an MQTT device in the same way. Default: nothing.
+	PublishTopic func(deviceName, kind string, body []byte)
+	Node         string // name of this gateway, in results and events
 
 	Resend ResendPlan
 	// QueueLength is how many commands of a kind may wait behind the one in flight to a vehicle. Default 16.
@@ -93,6 +95,9 @@ func NewDispatcher(ctx context.Context, o Options) (*Dispatcher, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.PublishTopic == nil {
+		o.PublishTopic = func(string, string, []byte) {}
 	}
 	if o.Observe == nil {
 		o.Observe = func(Result) {}

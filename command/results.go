@@ -190,7 +190,7 @@ func (d *Dispatcher) Wait(ctx context.Context, id int64) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("command: message %d: %w", id, err)
 		}
-		if r.State.Final() {
+		if r.Over() {
 			return r, nil
 		}
 		var poll <-chan time.Time
@@ -226,7 +226,7 @@ func (d *Dispatcher) find(ctx context.Context, id int64) (Result, <-chan struct{
 	if err := json.Unmarshal(value, &r); err != nil {
 		return Result{}, nil, fmt.Errorf("%w: %w", ErrStore, err)
 	}
-	if !r.State.Final() && r.Node == d.o.Node {
+	if !r.Over() && r.Node == d.o.Node {
 		// Ours, and not in memory: an earlier run died with it, and recoverOpen has not come to it yet.
 		r.State, r.Reason = StateDisconnected, Reason(session.ReasonGatewayRestart)
 	}
@@ -253,6 +253,10 @@ func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
 	d.mu.Lock()
 	over = true
 	for _, r := range open {
+		if r.Topic != "" {
+			d.recoverTopic(r)
+			continue
+		}
 		vin, err := codec.ParseVIN(r.DeviceName)
 		if err != nil {
 			continue
@@ -279,7 +283,7 @@ func leftOpen(key string, value []byte, node string, first int64) (Result, bool)
 	if !bytes.Contains(value, []byte(`"state":"`+StateSent+`"`)) && !bytes.Contains(value, []byte(`"state":"`+StateQueued+`"`)) {
 		return r, false
 	}
-	if json.Unmarshal(value, &r) != nil || r.Node != node || r.State.Final() || r.MessageID >= first {
+	if json.Unmarshal(value, &r) != nil || r.Node != node || r.Over() || r.MessageID >= first {
 		return r, false
 	}
 	return r, true

@@ -29,9 +29,9 @@ type Config struct {
 	Dev             bool        `key:"dev" flag:"dev" doc:"Try it out: loopback only, any VIN and platform may log in and is registered by it, an access key is made on first start and printed."`
 	Listeners       []Listener  `key:"listeners" flag:"listen" into:"address" default:"0.0.0.0:8999" doc:"Addresses for vehicles and platforms, each with its own rules. --listen replaces the file's list. With --dev the default is 127.0.0.1:8999."`
 	API             API         `key:"api" doc:"The HTTP API for commands (AsyncRRpc)."`
-	Commands        Commands    `key:"commands" doc:"How commands are delivered to vehicles: queue, repetition, late answers."`
 	Admin           Admin       `key:"admin" doc:"Metrics and health: /metrics, /healthz, /readyz."`
 	NATS            NATS        `key:"nats" doc:"The embedded store."`
+	MQTT            MQTT        `key:"mqtt" doc:"The broker for MQTT devices: those of products whose protocol is mqtt."`
 	Sinks           []Sink      `key:"sinks" flag:"sink" into:"type" default:"nats" doc:"Where records go. --sink replaces the file's list."`
 	StoreHeartbeats bool        `key:"storeHeartbeats" doc:"Store heartbeats (0x07) and time syncs (0x08) as well."`
 	Products        []Product   `key:"products" flag:"product-key" into:"key" default:"gbt32960" doc:"The products that vehicles and devices belong to; each has its own settings. The first is the command line's default. --product-key replaces the file's list."`

@@ -42,10 +42,9 @@ func TestConfigDefaults(t *testing.T) {
 		}},
 		API: API{Address: "127.0.0.1:8960", BusinessErrorStatus: "200", CallsPerSecond: 1000, ConcurrentCalls: 512, Connections: 1024,
 			MaxBody: 1 << 20},
-		Commands: Commands{QueueLength: 16, PendingBytes: 64 << 20, QuerySends: 3, QueryInterval: 30 * time.Second, SetSends: 3,
-			SetInterval: 30 * time.Second, ControlSends: 3, ControlInterval: time.Minute, LateAnswers: 5 * time.Minute},
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
+		MQTT:     MQTT{Connections: 10000, PacketSize: 256 << 10, MessageRate: 30, KeepAlive: 20 * time.Minute, Subscriptions: 100},
 		Sinks:    []Sink{{Type: "nats", Payload: "json", Batch: Batch{MaxDelay: 2 * time.Millisecond}}},
 		Products: []Product{{Key: "gbt32960", Protocol: "gbt32960", Registration: "closed", CheckUnit: "warn"}},
 		Limits: Limits{Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
@@ -295,4 +294,24 @@ func TestConfigPrint(t *testing.T) {
 	again, err = load(t, out.String(), nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, c, again)
+}
+
+// TestMQTTConfig: what of the broker's settings one value alone cannot show.
+func TestMQTTConfig(t *testing.T) {
+	load := func(text string) error {
+		_, err := loadConfig(configSource{file: writeFile(t, "t.yaml", text), env: noEnv})
+		return err
+	}
+	require.NoError(t, load("mqtt: {listeners: [{}]}\nproducts: [{key: a}, {key: b, protocol: mqtt, topics: [{topic: user/+/get, permission: subscribe}, {topic: x}]}]\n"))
+	for text, want := range map[string]string{
+		"mqtt: {listeners: [{}]}\n": "mqtt.listeners: no product has protocol: mqtt, so no device could connect",
+		"mqtt: {listeners: [{address: x}]}\nproducts: [{key: a, protocol: mqtt}]\n":                                     `mqtt.listeners[0].address: "x" is not HOST:PORT`,
+		"mqtt: {listeners: [{tls: {cert: x}}]}\nproducts: [{key: a, protocol: mqtt}]\n":                                 "mqtt.listeners[0].tls: cert and key go together",
+		"products: [{key: a, topics: [{topic: x}]}]\n":                                                                  "products[0].topics: vehicles have no topics; protocol: mqtt is wanted",
+		"products: [{key: a, protocol: mqtt, topics: [{topic: /x}]}]\n":                                                 `products[0].topics[0]: topic "/x": a template below /{productKey}/{deviceName}/ is wanted`,
+		"products: [{key: a, protocol: mqtt, topics: [{topic: x, permission: all}]}]\n":                                 `products[0].topics[0].permission: "all" is not allowed; one of subscribe, publish, both`,
+		"dev: true\nmqtt: {listeners: [{address: \"0.0.0.0:1883\"}]}\nproducts: [{key: g}, {key: a, protocol: mqtt}]\n": `mqtt.listeners[0].address: "0.0.0.0:1883" is not loopback`,
+	} {
+		require.ErrorContains(t, load(text), want)
+	}
 }

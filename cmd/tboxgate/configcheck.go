@@ -46,6 +46,10 @@ func (l *configLoader) validate(c *Config) {
 		path := fmt.Sprintf("listeners[%d].address", i)
 		addresses = append(addresses, struct{ path, address string }{path, ln.Address})
 	}
+	for i, ln := range c.MQTT.Listeners {
+		path := fmt.Sprintf("mqtt.listeners[%d].address", i)
+		addresses = append(addresses, struct{ path, address string }{path, ln.Address})
+	}
 	for _, a := range addresses {
 		if a.address == "" && a.path == "nats.listen" {
 			continue // off
@@ -104,6 +108,7 @@ func (l *configLoader) validate(c *Config) {
 		}
 	}
 	checkProducts(c, bad)
+	checkMQTT(c, bad)
 	if c.Dev {
 		return
 	}

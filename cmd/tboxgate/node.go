@@ -11,18 +11,19 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/clock"
-	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/discard"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
-	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -34,6 +35,7 @@ import (
 //	doors     the addresses are bound, so that a port in use is known before the store starts
 //	commands  the dispatcher
 //	vehicles  the gateway: from here on vehicles are served
+//	broker    MQTT devices, if there are listeners for them
 //	calls     the API for commands
 type node struct {
 	cfg     *Config
@@ -46,9 +48,10 @@ type node struct {
 	table    *session.Table
 	commands *command.Dispatcher
 	marker   *duplicate.Marker // before the store's sink; nil with another one
-	last     *last.Keeper      // likewise
 	vehicles *gateway.Gateway
 	api      *openapi.Handler
+	broker   *mqttdevice.Broker // nil: no MQTT listener
+	refusals *rate.Limiter      // of events of MQTT devices that are not let in
 
 	reading    context.Context // of operators that read frames; ends before their socket does
 	endReading context.CancelCauseFunc
@@ -68,7 +71,7 @@ const (
 
 // startNode starts everything, or nothing: after an error all that had started has stopped again.
 func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err error) {
-	n := &node{cfg: cfg, log: log, metrics: metrics.New(), started: time.Now()}
+	n := &node{cfg: cfg, log: log, metrics: metrics.New(), started: time.Now(), refusals: rate.NewLimiter(refusalEvents, refusalEvents)}
 	n.reading, n.endReading = context.WithCancelCause(context.WithoutCancel(ctx))
 	b := buildVersion()
 	n.metrics.SetBuild(b.Version, b.Revision)
@@ -95,12 +98,11 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
-	n.keepLast()
 	n.endLeftSessions()
-	delivery := cfg.Commands.dispatcher()
-	delivery.Sessions, delivery.KV, delivery.Node = n.table, n.state.commands(), cfg.Node
-	delivery.Publish, delivery.Logger, delivery.Observe = n.state.store.Events().Publish, log, n.commandDone
-	n.commands, err = command.NewDispatcher(ctx, delivery)
+	n.commands, err = command.NewDispatcher(ctx, command.Options{
+		Sessions: n.table, KV: n.state.commands(), Publish: n.state.store.Events().Publish, Node: cfg.Node,
+		PublishTopic: n.state.store.Events().PublishDevice, Logger: log, Observe: n.commandDone,
+	})
 	if err != nil {
 		return n, err
 	}
@@ -108,9 +110,17 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		return n, err
 	}
 	n.watch()
+	if n.broker, err = n.newBroker(); err != nil {
+		return n, err
+	}
 	if err := n.vehicles.Start(); err != nil {
 		n.vehicles = nil // nothing of it runs
 		return n, err
+	}
+	if n.broker != nil {
+		if err := n.broker.Start(); err != nil {
+			return n, err
+		}
 	}
 	if n.api, err = openapi.New(n.apiOptions(false)); err != nil {
 		return n, err
@@ -173,7 +183,7 @@ func (n *node) gate() *session.Gate {
 // apiOptions are those of the API on its address, or, trusted, on the admin socket.
 func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
-		Devices: n.state.registry, Sessions: n.table, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
+		Devices: n.state.registry, Sessions: n.table, Topics: topics{n}, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
 		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted), EchoStringToSign: n.cfg.API.EchoStringToSign,
 		NonceDir: filepath.Join(n.state.dir.Path(), "nonces"), MaxBody: int64(n.cfg.API.MaxBody), ConcurrentCalls: n.cfg.API.ConcurrentCalls, CallsPerSecond: callsPerSecond(n.cfg.API),
 		Products: apiProducts(n.cfg.Products),
@@ -189,9 +199,13 @@ func callsPerSecond(c API) int {
 	return c.CallsPerSecond
 }
 
-// reloadCertificates reads the certificate files of vehicle listeners and of the API again.
+// reloadCertificates reads the certificate files of vehicle and MQTT listeners and of the API again.
 func (n *node) reloadCertificates() error {
-	return errors.Join(n.vehicles.Reload(), n.doors.api.reload())
+	err := errors.Join(n.vehicles.Reload(), n.doors.api.reload())
+	if n.broker != nil {
+		err = errors.Join(err, n.broker.Reload())
+	}
+	return err
 }
 
 // businessErrorStatus is the setting; our own command line, on the socket, reads the default form.
@@ -210,7 +224,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 	}
 	api := admin.API{
 		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Calls: calls, Products: adminProducts(n.cfg.Products),
-		Vehicles: n.state.registry, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
+		Vehicles: n.state.registry, Devices: n.state.devices, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
 	}
 	n.state.keptFrames(n.reading, &api)
 	return api.Handler(), nil
@@ -226,6 +240,9 @@ func (n *node) status() admin.Status {
 	}
 	for _, a := range n.vehicles.Addrs() {
 		s.Addresses.Vehicles = append(s.Addresses.Vehicles, a.String())
+	}
+	if n.broker != nil {
+		s.Addresses.MQTT = n.broker.Addrs()
 	}
 	return s
 }
@@ -244,21 +261,7 @@ func (n *node) presence(e session.PresenceEvent) {
 	}
 }
 
-// keepLast starts to keep last known states, where frames are stored.
-func (n *node) keepLast() {
-	if n.cfg.Sinks[0].Type != "nats" {
-		return
-	}
-	n.last = last.Start(last.Options{
-		JetStream: n.state.store.JetStream(), KV: n.state.store.KV(nats.BucketLast), Sessions: n.table, Node: n.cfg.Node,
-		Batched: n.cfg.Sinks[0].Batch.MaxFrames > 0, Backlog: func() int { return n.state.store.Sink().Stats().Waiting }, Logger: n.log,
-	})
-}
-
 func (n *node) announce(e session.PresenceEvent) {
-	if n.last != nil {
-		n.last.Touch(e.VIN)
-	}
 	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
 }
 
@@ -349,14 +352,14 @@ func (n *node) stop(ctx context.Context) error {
 	if n.api != nil {
 		step("used nonces", n.api.Close())
 	}
+	if n.broker != nil {
+		step("MQTT devices", n.broker.Drain(ctx, n.cfg.Drain.Window))
+	}
 	if n.vehicles != nil {
 		step("vehicles", n.vehicles.Drain(ctx))
 	}
 	if n.marker != nil {
 		step("records", n.marker.Close(ctx))
-	}
-	if n.last != nil {
-		step("last known states", n.last.Close(ctx))
 	}
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))

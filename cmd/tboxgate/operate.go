@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 )
 
@@ -61,8 +62,10 @@ type operator struct {
 	*admin.Client
 	productKey string   // of --product-key, else the first of products
 	products   []string // those of the running gateway, else of the configuration
-	where      string   // which of the two, for messages
-	close      func() error
+	// mqttProducts are those of them whose devices speak MQTT.
+	mqttProducts []string
+	where        string // which of the two, for messages
+	close        func() error
 }
 
 // knownProduct refuses a product that is none of the gateway's: no vehicle of it could log in. With registered set one
@@ -126,9 +129,17 @@ func (p *program) reach(c *cli.Context, client *admin.Client) (*operator, error)
 		where: "the gateway's products are", close: func() error { client.Close(); return nil },
 	}
 	for _, product := range status.Products {
-		o.products = append(o.products, product.Key)
+		o.know(product)
 	}
 	return o, nil
+}
+
+// know adds a product.
+func (o *operator) know(p admin.Product) {
+	o.products = append(o.products, p.Key)
+	if p.Protocol == string(openapi.MQTT) {
+		o.mqttProducts = append(o.mqttProducts, p.Key)
+	}
 }
 
 // openDirectory does without a gateway, under the directory's lock.
@@ -150,11 +161,11 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 	if err := s.open(c.Context, nil); err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
-	api := admin.API{Vehicles: s.registry, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}}
+	api := admin.API{Vehicles: s.registry, Devices: s.devices, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}}
 	s.keptFrames(c.Context, &api)
 	o := &operator{Client: admin.NewLocalClient(api.Handler()), where: "the configuration's products are", close: closeAll}
-	for _, product := range cfg.Products {
-		o.products = append(o.products, product.Key)
+	for _, product := range api.Products {
+		o.know(product)
 	}
 	o.productKey = cmp.Or(p.setting(c, productName), o.products[0])
 	return o, nil

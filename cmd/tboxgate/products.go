@@ -11,15 +11,16 @@ import (
 
 // Product is one product key with its settings.
 type Product struct {
-	Key          string      `key:"key" doc:"1-32 letters and digits."`
-	Name         string      `key:"name" doc:"ProductName in the API's answers. Empty: the key."`
-	Protocol     string      `key:"protocol" default:"gbt32960" oneof:"gbt32960|mqtt" doc:"gbt32960: vehicles; mqtt: MQTT devices, which AsyncRRpc reaches by their topics."`
-	Registration string      `key:"registration" default:"closed" oneof:"closed|open" doc:"closed: only registered VINs may log in; open: an unknown VIN is registered in this product by its first login, so only one product can be open. With --dev the first of protocol gbt32960 is open if none is."`
-	InstanceID   string      `key:"instanceId" doc:"The IotInstanceId that calls may name. Empty: whatever they name is ignored."`
-	Commands     []string    `key:"commands" oneof:"query|set|control" doc:"Kinds of command that may be sent to the product's vehicles: query (0x80), set (0x81), control (0x82). Empty: all."`
-	PrependTime  bool        `key:"prependTime" doc:"The MessageContent of calls comes without the six bytes of time that begin a data unit; the gateway puts Beijing time there."`
-	CheckUnit    string      `key:"checkUnit" default:"warn" oneof:"strict|warn|off" doc:"What is done with a data unit that does not follow the standard's tables: strict: the call is refused; warn: it is sent and logged; off: it is sent unread."`
-	AccessKeys   []AccessKey `key:"accessKeys" secret:"true" doc:"Access keys as ID:SECRET that may do everything with this product and nothing with others."`
+	Key          string         `key:"key" doc:"1-32 letters and digits."`
+	Name         string         `key:"name" doc:"ProductName in the API's answers. Empty: the key."`
+	Protocol     string         `key:"protocol" default:"gbt32960" oneof:"gbt32960|mqtt" doc:"gbt32960: vehicles; mqtt: MQTT devices, which AsyncRRpc reaches by their topics."`
+	Registration string         `key:"registration" default:"closed" oneof:"closed|open" doc:"closed: only registered VINs may log in; open: an unknown VIN is registered in this product by its first login, so only one product can be open. With --dev the first of protocol gbt32960 is open if none is."`
+	InstanceID   string         `key:"instanceId" doc:"The IotInstanceId that calls may name. Empty: whatever they name is ignored."`
+	Commands     []string       `key:"commands" oneof:"query|set|control" doc:"Kinds of command that may be sent to the product's vehicles: query (0x80), set (0x81), control (0x82). Empty: all."`
+	PrependTime  bool           `key:"prependTime" doc:"The MessageContent of calls comes without the six bytes of time that begin a data unit; the gateway puts Beijing time there."`
+	CheckUnit    string         `key:"checkUnit" default:"warn" oneof:"strict|warn|off" doc:"What is done with a data unit that does not follow the standard's tables: strict: the call is refused; warn: it is sent and logged; off: it is sent unread."`
+	Topics       []ProductTopic `key:"topics" doc:"Custom topics of the product's MQTT devices. Empty: a device may receive and send on all topics below its own."`
+	AccessKeys   []AccessKey    `key:"accessKeys" secret:"true" doc:"Access keys as ID:SECRET that may do everything with this product and nothing with others."`
 }
 
 // isVehicles says that the product's devices are vehicles.

@@ -96,6 +96,9 @@ func (p *program) announce(cfg *Config, s admin.Status, key admin.Key) {
 	for _, a := range s.Addresses.Vehicles {
 		fmt.Fprintf(&b, "  vehicles  %s\n", a)
 	}
+	for _, a := range s.Addresses.MQTT {
+		fmt.Fprintf(&b, "  MQTT      %s\n", a)
+	}
 	fmt.Fprintf(&b, "  API       %s\n", apiURL(s.Addresses))
 	fmt.Fprintf(&b, "  admin     http://%s/metrics /healthz /readyz\n", s.Addresses.Admin)
 	if s.Addresses.NATS != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/datadir"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/session"
 	"github.com/tboxgate/tboxgate/session/seal"
@@ -27,6 +28,7 @@ type state struct {
 	registry  *session.Registry
 	platforms *session.Platforms
 	keys      *openapi.KeyStore
+	devices   *mqttdevice.Devices
 }
 
 // lockState takes the data directory for this process.
@@ -62,7 +64,10 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 	if s.platforms, err = session.OpenPlatforms(ctx, s.store.KV(nats.BucketPlatforms), box, s.log); err != nil {
 		return err
 	}
-	s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, staticKeys(s.cfg), s.log)
+	if s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, staticKeys(s.cfg), s.log); err != nil {
+		return err
+	}
+	s.devices, err = mqttdevice.OpenDevices(ctx, s.store.KV(nats.BucketMQTT), box, s.log)
 	return err
 }
 
@@ -82,6 +87,9 @@ func (s *state) commands() *nats.KV { return s.store.KV(nats.BucketCommands) }
 // close writes what is not written yet, until ctx ends, and closes what is open.
 func (s *state) close(ctx context.Context) error {
 	var errs []error
+	if s.devices != nil {
+		s.devices.Close()
+	}
 	if s.keys != nil {
 		s.keys.Close()
 	}

@@ -91,14 +91,17 @@ type Result struct {
 	State        string
 	Flag         string          // JSON name of the answer's flag, "" without an answer
 	Reason       string          // why it ended without an answer, "" otherwise
-	Command      string          // paramQuery, paramSet or control
+	Command      string          // paramQuery, paramSet, control, or message to an MQTT device
+	Topic        string          // of such a message
 	SentTime     time.Time       // zero when it was not sent yet
 	AnsweredTime time.Time       // zero without an answer
 	Body         json.RawMessage // the answer frame as JSON, nil without an answer
 }
 
-// Over reports whether the command is over: neither queued nor sent.
-func (r *Result) Over() bool { return r.State != "queued" && r.State != "sent" }
+// Over reports whether the command is over: neither queued nor sent, or sent to an MQTT device that does not acknowledge.
+func (r *Result) Over() bool {
+	return r.State != "queued" && (r.State != "sent" || r.Reason == "qos0")
+}
 
 // Send sends a command (AsyncRRpc) and returns its message id. It does not wait for the vehicle's answer.
 func (c *Client) Send(ctx context.Context, cmd Command) (messageID int64, err error) {

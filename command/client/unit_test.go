@@ -91,7 +91,7 @@ func TestUnits(t *testing.T) {
 		{name: "JSON without command", build: object(of2016, 0, `{"control":3}`), err: "command: it is missing; one of paramQuery, paramSet, control"},
 		{name: "JSON of an answer", build: object(of2016, 0, `{"command":"control","flag":"success"}`), err: "flag: success makes it an answer; a command is to be sent"},
 		{name: "no JSON", build: object(of2016, 0, `null`), err: `json: it is not a JSON object such as {"command":"paramQuery","ids":[2]}`},
-		{name: "JSON with a typing mistake", build: object(of2016, 0, `{"command":"control","controll":3}`), err: "codec: json: controll: unknown key"},
+		{name: "JSON with a typing mistake", build: object(of2016, 0, `{"command":"control","contrl":3}`), err: "codec: json: contrl: unknown key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cmd, err := tt.build()

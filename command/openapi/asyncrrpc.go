@@ -132,6 +132,8 @@ func (h *Handler) publish(ctx context.Context, c *call, productKey, deviceName s
 		return nil, errNotSubscribed
 	case errors.Is(err, ErrTopicBusy):
 		return nil, errQueueFull
+	case errors.Is(err, command.ErrClosed), errors.Is(err, command.ErrStore):
+		return nil, errServiceUnavailable
 	}
 	return nil, err
 }

@@ -50,7 +50,10 @@ func resultFields(r command.Result) []field {
 	if r.Flag != "" {
 		data = append(data, field{"Flag", r.Flag})
 	}
-	data = append(data, field{"Command", r.Command.Name(r.Edition)})
+	data = append(data, field{"Command", r.CommandName()})
+	if r.Topic != "" {
+		data = append(data, field{"Topic", r.Topic})
+	}
 	if !r.SentAt.IsZero() {
 		data = append(data, field{"SentTime", r.SentAt.UTC().Format(timeFormat)})
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/session"
 	"github.com/tboxgate/tboxgate/session/memkv"
 	"github.com/tboxgate/tboxgate/session/seal"
@@ -110,6 +111,11 @@ func newWorld(t *testing.T) *world {
 	registry, err := session.OpenRegistry(ctx, memkv.New(), session.RegistryOptions{Node: "n1"})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, registry.Close(context.Background())) })
+	deviceBox, err := seal.New(make([]byte, seal.KeySize))
+	require.NoError(t, err)
+	devices, err := mqttdevice.OpenDevices(ctx, memkv.New(), deviceBox, nil)
+	require.NoError(t, err)
+	t.Cleanup(devices.Close)
 	box, err := seal.New(make([]byte, seal.KeySize))
 	require.NoError(t, err)
 	platforms, err := session.OpenPlatforms(ctx, memkv.New(), box, nil)
@@ -120,6 +126,7 @@ func newWorld(t *testing.T) *world {
 		Status:    func() admin.Status { return admin.Status{Node: "n1", Sessions: table.Len()} },
 		Sessions:  table,
 		Vehicles:  registry,
+		Devices:   devices,
 		Products:  []admin.Product{{Key: "p1"}, {Key: "p2"}},
 		Platforms: platforms,
 		Keys:      &keys{},
@@ -179,6 +186,7 @@ func TestAPI(t *testing.T) {
 				c = admin.NewLocalClient(w.api.Handler())
 			}
 			testVehicles(t, c)
+			testDevices(t, c)
 			testSessions(t, c, w)
 			testPlatforms(t, c)
 			testKeys(t, c)

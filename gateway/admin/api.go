@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -120,6 +121,7 @@ type Addresses struct {
 	APITLS   bool     `json:"apiTls,omitempty"` // the API is HTTPS
 	Admin    string   `json:"admin"`
 	NATS     string   `json:"nats,omitempty"` // empty: off
+	MQTT     []string `json:"mqtt,omitempty"` // none: off
 }
 
 // API holds what the socket's API works on.
@@ -129,6 +131,7 @@ type API struct {
 	Fleet     Fleet         // nil when no gateway is running
 	Calls     http.Handler  // the API for commands, without signatures; nil when no gateway is running
 	Vehicles  Vehicles
+	Devices   Devices
 	Products  []Product // those that vehicles can be registered in; nil: any
 	Platforms Platforms
 	Keys      Keys
@@ -152,12 +155,13 @@ const maxBody = 1 << 20
 //	POST   /v1/vehicles             {"productKey":P,"vins":[…]}
 //	PATCH  /v1/vehicles?productKey=P&vin=V    {"disabled":true|false}
 //	DELETE /v1/vehicles?productKey=P&vin=V
+//	GET    /v1/devices              as vehicles, for MQTT devices; PATCH and DELETE with ?productKey=P&deviceName=D
+//	POST   /v1/devices              {"productKey":P,"devices":[{"deviceName":D,"deviceSecret":S}, …]}, S optional
 //	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
 //	GET    /v1/keys                 POST a NewKey                                DELETE ?id=I
 //	PATCH  /v1/keys?id=I            {"disabled":true}
 //	GET    /v1/frames               JSON lines; ?vin=V&command=C, each any number of times, &since=T&until=T&follow=true&merge=true
 //	GET    /v1/gaps?vin=V           JSON lines; &since=T&until=T&period=30s
-//	GET    /v1/last?vin=V           the last known state
 //	*      /v1/call                 the API for commands: ?Action=AsyncRRpc&…
 //
 // An answer that is not 2xx is {"error":"…"}.
@@ -167,6 +171,7 @@ func (a API) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/vehicles", a.importVehicles)
 	mux.HandleFunc("PATCH /v1/vehicles", a.disableVehicle)
 	mux.HandleFunc("DELETE /v1/vehicles", a.deleteVehicle)
+	a.handleDevices(mux)
 	mux.HandleFunc("GET /v1/platforms", a.listPlatforms)
 	mux.HandleFunc("POST /v1/platforms", a.createPlatform)
 	mux.HandleFunc("DELETE /v1/platforms", a.deletePlatform)
@@ -415,6 +420,7 @@ func answer(w http.ResponseWriter, v any, err error) {
 	}{
 		{session.ErrNotRegistered, http.StatusNotFound},
 		{session.ErrPlatformUnknown, http.StatusNotFound},
+		{mqttdevice.ErrNotRegistered, http.StatusNotFound},
 		{ErrNotFound, http.StatusNotFound},
 		{session.ErrPlatformExists, http.StatusConflict},
 		{ErrConflict, http.StatusConflict},

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -37,9 +38,14 @@ func newEvents(pub *publisher, log *slog.Logger) *Events {
 // Publish queues one event of a vehicle on gbt32960.event.<vin>.<kind>. It copies body and never
 // blocks. When more than 64 MiB of events wait for the store, the event is lost and an error logged.
 func (e *Events) Publish(vin codec.VIN, kind string, body []byte) {
+	e.PublishDevice(vin.String(), kind, body)
+}
+
+// PublishDevice is Publish for a device of any protocol.
+func (e *Events) PublishDevice(name, kind string, body []byte) {
 	m := e.pub.take()
 	b := append(m.buf[:0], SubjectEvents...)
-	b = session.AppendToken(b, vin.String())
+	b = session.AppendToken(b, name)
 	b = append(b, '.')
 	b = session.AppendToken(b, kind)
 	m.split = len(b)
@@ -53,6 +59,38 @@ func (e *Events) Publish(vin codec.VIN, kind string, body []byte) {
 		e.log.Error("store: an event came after the store was closed and is lost", "kind", kind)
 	}
 }
+
+// ErrBacklog says that too much waits for the store already.
+var ErrBacklog = errors.New("nats: too much waits for the store")
+
+// Message queues one message of an MQTT device on gbt32960.mqtt.<productKey>.<deviceName>. It copies
+// body, does not block, and calls done at most once: with nil when the message is stored, with ErrBacklog
+// when there is no room, with ErrClosed after the end. What the store never takes is not told.
+func (e *Events) Message(productKey, deviceName string, body []byte, done func(error)) {
+	m := e.pub.take()
+	b := append(m.buf[:0], SubjectMQTT...)
+	b = session.AppendToken(b, productKey)
+	b = append(b, '.')
+	b = session.AppendToken(b, deviceName)
+	m.split = len(b)
+	m.buf = append(b, body...)
+	if e.pub.snapshot().WaitingBytes+int64(len(m.buf)) > e.limit {
+		e.pub.drop(m)
+		e.lose("message")
+		done(ErrBacklog)
+		return
+	}
+	m.to = storedFunc(done) // not m.done, which is for values that newer ones replace
+	if !e.pub.publish(m) {
+		done(ErrClosed)
+	}
+}
+
+// storedFunc is a Receiver of one message.
+type storedFunc func(error)
+
+// Stored tells that it is stored.
+func (f storedFunc) Stored(uint64) { f(nil) }
 
 // lose counts a lost event and says so.
 func (e *Events) lose(kind string) {

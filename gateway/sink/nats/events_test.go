@@ -65,3 +65,21 @@ func (l *logBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// TestMessages: messages of MQTT devices keep their order on a stream of their own, and each is told when it is stored.
+func TestMessages(t *testing.T) {
+	s := openStore(t, Options{})
+	done := make(chan error, 2)
+	s.Events().Message("pk", "D.001", []byte("one"), func(err error) { done <- err })
+	s.Events().Message("pk", "D.001", []byte("two"), func(err error) { done <- err })
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+	got, _ := bodies(t, s, StreamMQTT)
+	require.Equal(t, []string{"one", "two"}, got)
+	require.Equal(t, "gbt32960.mqtt.pk.D=2E001", contents(t, s, StreamMQTT)[0].Subject())
+
+	s.Events().limit = 1
+	s.Events().Message("pk", "D.001", []byte("three"), func(err error) { done <- err })
+	require.ErrorIs(t, <-done, ErrBacklog)
+	s.Events().PublishDevice("D.001", "online", nil)
+}

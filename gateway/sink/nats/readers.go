@@ -36,7 +36,7 @@ func users(opts *server.Options, o Options) (password string) {
 func readOnly() *server.Permissions {
 	publish := []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"}
 	subscribe := []string{"_INBOX.>", "gbt32960.>"}
-	streams := []string{StreamRecords, StreamBatches, StreamEvents}
+	streams := []string{StreamRecords, StreamBatches, StreamEvents, StreamMQTT}
 	for _, b := range []string{BucketDevices, BucketCommands, BucketLast} {
 		streams = append(streams, "KV_"+b)
 		subscribe = append(subscribe, "$KV."+b+".>")

@@ -22,6 +22,7 @@ func TestStreamsAndBuckets(t *testing.T) {
 	for name, want := range map[string]jetstream.StreamConfig{
 		StreamRecords: {Subjects: []string{"gbt32960.up.>"}, MaxAge: time.Hour, MaxBytes: 2 << 30},
 		StreamEvents:  {Subjects: []string{"gbt32960.event.>"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: (2 << 30) / 10},
+		StreamMQTT:    {Subjects: []string{"gbt32960.mqtt.>"}, MaxAge: time.Hour, MaxBytes: (2 << 30) / 10},
 	} {
 		st, err := s.JetStream().Stream(ctx, name)
 		require.NoError(t, err)
@@ -34,7 +35,7 @@ func TestStreamsAndBuckets(t *testing.T) {
 		require.Equal(t, jetstream.LimitsPolicy, got.Retention)
 	}
 	for name, ttl := range map[string]time.Duration{
-		BucketDevices: 0, BucketPlatforms: 0, BucketKeys: 0, BucketLast: 0, BucketCommands: 7 * 24 * time.Hour,
+		BucketDevices: 0, BucketPlatforms: 0, BucketKeys: 0, BucketLast: 0, BucketMQTT: 0, BucketCommands: 7 * 24 * time.Hour,
 	} {
 		require.NotNil(t, s.KV(name), name)
 		kv, err := s.JetStream().KeyValue(ctx, name)

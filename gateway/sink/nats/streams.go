@@ -21,6 +21,8 @@ const (
 	StreamRecords  = "GBT32960"         // gbt32960.up.<vin>.<command>
 	StreamBatches  = "GBT32960_BATCH"   // gbt32960.batch.<pp>
 	StreamEvents   = "GBT32960_EVENTS"  // gbt32960.event.<vin>.<kind>
+	StreamMQTT     = "GBT32960_MQTT"    // gbt32960.mqtt.<productKey>.<deviceName>
+	SubjectMQTT    = "gbt32960.mqtt."   // then session.Token of the product key, a dot, session.Token of the device name
 	SubjectRecords = "gbt32960.up."     // then session.Token of the VIN, a dot, the command's JSON name
 	SubjectBatches = "gbt32960.batch."  // then two digits of the partition
 	SubjectEvents  = "gbt32960.event."  // then session.Token of the VIN, a dot, the event's kind
@@ -34,6 +36,7 @@ const (
 	BucketKeys      = "GBT32960_KEYS"
 	BucketCommands  = "GBT32960_COMMANDS" // entries live 7 days
 	BucketLast      = "GBT32960_LAST"
+	BucketMQTT      = "GBT32960_MQTT_DEVICES"
 )
 
 var buckets = []struct {
@@ -45,6 +48,7 @@ var buckets = []struct {
 	{BucketKeys, "access keys of the API, sealed", 0},
 	{BucketCommands, "commands and their results", eventsAge},
 	{BucketLast, "last state of each vehicle", 0},
+	{BucketMQTT, "registered MQTT devices, their secrets sealed", 0},
 }
 
 // ensure makes the streams and buckets, or updates those there are to the options.
@@ -68,6 +72,11 @@ func (s *Store) ensure(ctx context.Context) error {
 			Name: StreamEvents, Description: "presence, refused logins, commands",
 			Subjects: []string{SubjectEvents + ">"},
 			MaxAge:   eventsAge, MaxBytes: max(s.opts.MaxBytes/10, 64<<20),
+		},
+		{
+			Name: StreamMQTT, Description: "messages of MQTT devices",
+			Subjects: []string{SubjectMQTT + ">"},
+			MaxAge:   s.opts.MaxAge, MaxBytes: max(s.opts.MaxBytes/10, 64<<20),
 		},
 	} {
 		if c.MaxBytes == 0 {
