@@ -67,16 +67,20 @@ func (r *recent) push(hash uint64) {
 // whether it may repeat a stored one. Of reissues only a repetition is certain: what they repeat may have been stored long
 // ago. It costs some nanoseconds; only the goroutine that owns the link calls it.
 func (s *Session) Report(c codec.Command, collected codec.Time, hash uint64) Novelty {
-	if s.reported.floor == 0 {
+	if s.reported == nil {
 		login := s.LoginTime
 		if login == (codec.Time{}) {
 			login = codec.MakeTime(s.LoginAt)
 		}
+		s.reported = &recent{}
 		s.reported.start(login)
 	}
 	if c == codec.CommandReissue {
 		if s.reported.has(hash) {
 			return Repeat
+		}
+		if s.reissued == nil {
+			s.reissued = &recent{}
 		}
 		return s.reissued.note(0, hash) // never newer than the floor
 	}

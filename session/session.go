@@ -33,7 +33,7 @@ type Session struct {
 	clock    atomic.Int32  // see Clocked: seconds << 1 | 1, 0 before the first realtime report
 	sealed   atomic.Uint32 // frames with an encrypted data unit
 
-	reported, reissued recent // see Report
+	reported, reissued *recent // see Report; nil before the first one, so that they cost an idle vehicle nothing
 }
 
 // NewID returns an ID for a new session: 64 random bits, never 0.
