@@ -29,8 +29,13 @@ race: ## run the tests with the race detector, in random order
 	$(GO) test -race -shuffle=on $(RACETESTS)
 
 .PHONY: sdktest
-sdktest: ## run the tests with Alibaba Cloud's own SDK (a module of its own)
+sdktest: ## run the tests with Alibaba Cloud's Go SDKs, old and current (a module of its own)
 	cd command/openapi/sdktest && $(GO) test ./...
+
+.PHONY: nodetest
+nodetest: ## run the tests with Alibaba Cloud's Node SDKs (needs node and npm, which installs them)
+	cd command/openapi/sdktest/node && npm ci --ignore-scripts --no-audit --no-fund
+	cd command/openapi/sdktest && $(GO) vet -tags node ./... && $(GO) test -count=1 -tags node -run Node ./...
 
 .PHONY: chaos
 chaos: ## kill -9 the gateway twenty times under load; every answered frame must be stored

@@ -201,7 +201,13 @@ func TestImportVehicles(t *testing.T) {
 	require.False(t, known, "a dry run")
 	got = a.ask("BatchImportVehicleDevice", list...)
 	require.Contains(t, got.body, `"InvalidDeviceNameList":{"InvalidDeviceNameList":["toolongforavehicle","W1"]},"RepeatedDeviceNameList":{"RepeatedDeviceNameList":["V1","N1"]},`+
-		`"InvalidDetailList":{"InvalidDetailList":`+details+`}}`)
+		`"InvalidDetailList":`+details+`}`)
+	params := map[string]string{"ProductKey": testProduct}
+	for _, p := range list {
+		name, value, _ := strings.Cut(p, "=")
+		params[name] = value
+	}
+	require.Contains(t, a.call3(testKey, "", "BatchImportVehicleDevice", params).body, `"InvalidDetailList":{"InvalidDetailList":`+details+`}}`, "as the current SDKs want it")
 	require.InDelta(t, now.UnixMilli(), got.json["Data"].(map[string]any)["ApplyId"], 0)
 	for _, name := range []string{"N1", "N2"} {
 		_, known := registry.Lookup(vinOf(t, name))

@@ -128,11 +128,15 @@ func (h *Handler) batchImportVehicleDevice(ctx context.Context, c *call) ([]fiel
 	for _, item := range result.Items {
 		l.note(item)
 	}
+	var details any = []field{{"InvalidDetailList", l.details}}
+	if c.old { // the Go SDK of the old generation has another type for this one
+		details = l.details
+	}
 	return []field{{"Data", []field{
 		{"ApplyId", h.o.Now().UnixMilli()},
 		{"InvalidDeviceNameList", []field{{"InvalidDeviceNameList", l.invalid}}},
 		{"RepeatedDeviceNameList", []field{{"RepeatedDeviceNameList", l.repeated}}},
-		{"InvalidDetailList", []field{{"InvalidDetailList", l.details}}},
+		{"InvalidDetailList", details},
 	}}}, nil
 }
 

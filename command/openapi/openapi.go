@@ -113,6 +113,7 @@ type call struct {
 	requestID string
 	key       Key
 	params    map[string]string
+	old       bool // signed by signature 1, as SDKs of the old generation do
 	sent      bool // something was handed over for a device: no failure may make an SDK repeat the call
 }
 
@@ -240,7 +241,7 @@ func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID 
 	if !known {
 		return key.ID, nil, errActionNotFound
 	}
-	c := &call{requestID: requestID, key: key, params: req.all}
+	c := &call{requestID: requestID, key: key, params: req.all, old: !h.o.Trusted && !isV3(req.http)}
 	fields, err = h.operate(req.http.Context(), op, c)
 	return key.ID, fields, err
 }

@@ -153,3 +153,8 @@ func (v *vehicle) received() []codec.Frame {
 func unit(rest ...byte) []byte {
 	return append(codec.AppendTime(nil, time.Now()), rest...)
 }
+
+// oneKey is a key ring with one key.
+type oneKey openapi.Key
+
+func (k oneKey) Lookup(id string) (openapi.Key, bool) { return openapi.Key(k), id == k.ID }
