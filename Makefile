@@ -4,6 +4,8 @@ FUZZTIME  ?= 20s
 RACETESTS ?= ./...
 PERF      ?=
 SOAK      ?= 60s
+CRASHES   ?= 24
+CHAOS     ?= 3
 TOOLS     := -modfile=.ci/tools/go.mod
 
 .DEFAULT_GOAL := help
@@ -38,8 +40,9 @@ nodetest: ## run the tests with Alibaba Cloud's Node SDKs (needs node and npm, w
 	cd command/openapi/sdktest && $(GO) vet -tags node ./... && $(GO) test -count=1 -tags node -run Node ./...
 
 .PHONY: chaos
-chaos: ## kill -9 the gateway twenty times under load; every answered frame must be stored
-	TBOXGATE_CRASHES=20 $(GO) test -count=1 -run TestCrash -timeout 20m ./cmd/tboxgate
+chaos: ## kill -9, full and dying disks, brokers away, under load (needs root); every answered frame must be stored
+	$(GO) vet -tags chaos ./cmd/tboxgate
+	TBOXGATE_CRASHES=$(CRASHES) TBOXGATE_CHAOS=$(CHAOS) $(GO) test -count=1 -tags chaos -run 'TestCrash|TestChaos' -timeout 30m -v ./cmd/tboxgate
 
 .PHONY: generate
 generate: ## write the generated files again

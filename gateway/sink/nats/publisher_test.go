@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -181,4 +182,35 @@ func answerAll(t *testing.T, s *silence, p *publisher) {
 		}
 		return p.snapshot().Waiting == 0
 	}, limit, time.Millisecond)
+}
+
+// TestAnOlderWriteBehindOneThatIsTooLarge has two writes of one key under way: the older fails, the newer is
+// refused for its size. The older must be stored then, not taken for covered by the newer.
+func TestAnOlderWriteBehindOneThatIsTooLarge(t *testing.T) {
+	p, s := newSilence(t)
+	p.mu.Lock()
+	p.patience = time.Hour
+	p.mu.Unlock()
+	outcome := make(chan string, 3)
+	write := func(body string) {
+		m := p.take()
+		m.buf = append(append(m.buf[:0], "test.a"...), body...)
+		m.split = len("test.a")
+		m.done = func(err error) { outcome <- fmt.Sprint(body, ": ", err) }
+		require.True(t, p.publish(m))
+	}
+	write("old")
+	write("large")
+	require.Eventually(t, func() bool { return len(s.received()) == 2 }, limit, time.Millisecond)
+	require.NoError(t, s.received()[1].Respond([]byte(`{"error":{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"}}`)))
+	require.Contains(t, <-outcome, "large: the stream refuses")
+	require.NoError(t, s.received()[0].Respond([]byte(`{"error":{"code":503,"err_code":10077,"description":"full"}}`)))
+	require.Eventually(t, func() bool { return len(s.received()) == 3 }, limit, time.Millisecond, "the older one is written again")
+	require.Empty(t, outcome)
+	write("new")
+	require.NoError(t, s.received()[2].Respond([]byte(plainAck)))
+	require.Equal(t, "old: <nil>", <-outcome)
+	require.Eventually(t, func() bool { return len(s.received()) == 4 }, limit, time.Millisecond)
+	require.NoError(t, s.received()[3].Respond([]byte(plainAck)))
+	require.Equal(t, "new: <nil>", <-outcome)
 }

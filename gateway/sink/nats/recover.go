@@ -151,6 +151,7 @@ func (p *publisher) setAside(number uint64, m *message, err error) (drop *messag
 		p.recovered()
 	}
 	if m.done != nil {
+		p.unlink(m)
 		m.state = stored
 		p.forget(m)
 		return m
@@ -171,6 +172,35 @@ func (p *publisher) supersede(m *message) {
 		older.later = m
 	}
 	p.latest[m.subject()] = m
+}
+
+// unlink takes a write that is given up out of the order of its key: an older one that failed is not
+// covered by it, and is itself followed by what comes next. The lock is held.
+func (p *publisher) unlink(m *message) {
+	for older := range p.held {
+		if older.later == m {
+			older.later = m.later
+			if p.latest[m.subject()] == m {
+				p.latest[m.subject()] = older
+			}
+		}
+	}
+}
+
+// held yields every message that is not stored yet, those set aside aside. The lock is held.
+func (p *publisher) held(yield func(*message) bool) {
+	for n := p.head; n != p.tail; n++ {
+		if m := p.flight[n%windowMessages]; m != nil && m.state != stored && !yield(m) {
+			return
+		}
+	}
+	for _, q := range []*fifo{&p.again, &p.queue} {
+		for m := q.head; m != nil; m = m.next {
+			if m.state != stored && !yield(m) {
+				return
+			}
+		}
+	}
 }
 
 // covered reports whether the write m, about to be published again, has a newer one of the same key:

@@ -125,6 +125,12 @@ func (e *embedded) start() error {
 		return err
 	}
 	e.srv, e.logs = srv, logs
+	if !opts.DontListen {
+		// A free port, once chosen, stays: clients find a server that is started again.
+		if at, ok := srv.Addr().(*net.TCPAddr); ok {
+			e.opts.Port = at.Port
+		}
+	}
 	return nil
 }
 

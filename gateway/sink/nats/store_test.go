@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	natsgo "github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
@@ -305,4 +306,47 @@ func TestServerLogPassesOnlyWhatMatters(t *testing.T) {
 	l.Fatalf("first")
 	l.Fatalf("second")
 	require.EqualError(t, l.fatal(), "first")
+}
+
+// TestOpenRefusesStreamsThatDoNotKeep finds streams and buckets of an external server on which an answer
+// would not mean stored.
+func TestOpenRefusesStreamsThatDoNotKeep(t *testing.T) {
+	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	require.NoError(t, err)
+	go srv.Start()
+	require.True(t, srv.ReadyForConnections(limit))
+	defer srv.WaitForShutdown()
+	defer srv.Shutdown()
+	nc, err := natsgo.Connect(srv.ClientURL())
+	require.NoError(t, err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	for why, c := range map[string]jetstream.StreamConfig{
+		"its storage is memory":        {Storage: jetstream.MemoryStorage},
+		"it confirms nothing (no_ack)": {NoAck: true},
+		"confirms before it writes":    {PersistMode: jetstream.AsyncPersistMode},
+		"its retention is interest":    {Retention: jetstream.InterestPolicy},
+		"its retention is workqueue":   {Retention: jetstream.WorkQueuePolicy},
+		"it is sealed":                 {Sealed: true},
+	} {
+		c.Name, c.Subjects = StreamRecords, []string{SubjectRecords + ">"}
+		sealed := c.Sealed
+		c.Sealed = false
+		_, err := js.CreateStream(t.Context(), c)
+		require.NoError(t, err, why)
+		if c.Sealed = sealed; sealed {
+			_, err = js.UpdateStream(t.Context(), c)
+			require.NoError(t, err)
+		}
+		_, err = Open(t.Context(), quiet(t, Options{URL: srv.ClientURL()}))
+		require.ErrorIs(t, err, ErrNotKept)
+		require.ErrorContains(t, err, "nats: stream GBT32960: the stream does not keep what it confirms: ")
+		require.ErrorContains(t, err, why)
+		require.NoError(t, js.DeleteStream(t.Context(), StreamRecords))
+	}
+	_, err = js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: BucketDevices, Storage: jetstream.MemoryStorage})
+	require.NoError(t, err)
+	_, err = Open(t.Context(), quiet(t, Options{URL: srv.ClientURL()}))
+	require.ErrorIs(t, err, ErrNotKept)
 }

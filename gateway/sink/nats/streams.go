@@ -133,6 +133,9 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 		return err
 	}
 	have := st.CachedInfo().Config
+	if err := keeps(have); err != nil {
+		return err
+	}
 	next := have
 	next.Subjects, next.MaxAge, next.MaxBytes, next.Discard = want.Subjects, want.MaxAge, want.MaxBytes, want.Discard
 	// The window for message ids, which we do not use, may not be longer than the age.
@@ -147,6 +150,29 @@ func (s *Store) ensureStream(ctx context.Context, want jetstream.StreamConfig) e
 	}
 	_, err = s.js.UpdateStream(ctx, next)
 	return err
+}
+
+// ErrNotKept says that a stream that was there already would confirm a record and not keep it.
+var ErrNotKept = errors.New("the stream does not keep what it confirms")
+
+// keeps refuses a stream, made by somebody else, on which an answer would not mean stored.
+func keeps(c jetstream.StreamConfig) error {
+	why := ""
+	switch {
+	case c.Storage != jetstream.FileStorage:
+		why = "its storage is memory"
+	case c.NoAck:
+		why = "it confirms nothing (no_ack)"
+	case c.PersistMode == jetstream.AsyncPersistMode:
+		why = "it confirms before it writes (persist_mode async)"
+	case c.Retention != jetstream.LimitsPolicy:
+		why = "its retention is " + strings.ToLower(c.Retention.String()) + ", which drops what nobody reads"
+	case c.Sealed:
+		why = "it is sealed"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %s; delete it, or make it again with file storage, confirmations and the limits policy", ErrNotKept, why)
 }
 
 // ensureBucket makes a bucket, or updates the age and replicas of the one there is.
@@ -167,6 +193,9 @@ func (s *Store) ensureBucket(ctx context.Context, name, about string, ttl time.D
 		return err
 	}
 	c := status.Config()
+	if c.Storage != jetstream.FileStorage {
+		return fmt.Errorf("%w: its storage is memory; delete it, and it is made again", ErrNotKept)
+	}
 	replicas := c.Replicas
 	if s.opts.Replicas > 0 {
 		replicas = s.opts.Replicas
