@@ -100,6 +100,7 @@ func (p *program) app() *cli.App {
 			p.tailCommand(),
 			p.exportCommand(),
 			p.gapsCommand(),
+			p.lastCommand(),
 			p.sessionsCommand(),
 			p.fleetCommand(),
 			p.vehiclesCommand(),

@@ -29,6 +29,7 @@ type Config struct {
 	Dev             bool        `key:"dev" flag:"dev" doc:"Try it out: loopback only, any VIN and platform may log in and is registered by it, an access key is made on first start and printed."`
 	Listeners       []Listener  `key:"listeners" flag:"listen" into:"address" default:"0.0.0.0:8999" doc:"Addresses for vehicles and platforms, each with its own rules. --listen replaces the file's list. With --dev the default is 127.0.0.1:8999."`
 	API             API         `key:"api" doc:"The HTTP API for commands (AsyncRRpc)."`
+	Commands        Commands    `key:"commands" doc:"How commands are delivered to vehicles: queue, repetition, late answers."`
 	Admin           Admin       `key:"admin" doc:"Metrics and health: /metrics, /healthz, /readyz."`
 	NATS            NATS        `key:"nats" doc:"The embedded store."`
 	MQTT            MQTT        `key:"mqtt" doc:"The broker for MQTT devices: those of products whose protocol is mqtt."`

@@ -42,6 +42,8 @@ func TestConfigDefaults(t *testing.T) {
 		}},
 		API: API{Address: "127.0.0.1:8960", BusinessErrorStatus: "200", CallsPerSecond: 1000, ConcurrentCalls: 512, Connections: 1024,
 			MaxBody: 1 << 20},
+		Commands: Commands{QueueLength: 16, PendingBytes: 64 << 20, QuerySends: 3, QueryInterval: 30 * time.Second, SetSends: 3,
+			SetInterval: 30 * time.Second, ControlSends: 3, ControlInterval: time.Minute, LateAnswers: 5 * time.Minute},
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
 		MQTT:     MQTT{Connections: 10000, PacketSize: 256 << 10, MessageRate: 30, KeepAlive: 20 * time.Minute, Subscriptions: 100},

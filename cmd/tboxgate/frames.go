@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 )
@@ -44,6 +48,15 @@ func (s frameStore) Gaps(ctx context.Context, vin codec.VIN, since, until time.T
 	return stream.Gaps(ctx, s.store.JetStream(), vin, since, until, period)
 }
 
+// Last returns what is known last of a vehicle.
+func (s frameStore) Last(ctx context.Context, vin codec.VIN) (json.RawMessage, error) {
+	known, err := last.Read(ctx, s.store.KV(nats.BucketLast), vin)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, kindError{fmt.Errorf("nothing was stored of vehicle %s", vin), admin.ErrNotFound}
+	}
+	return known, err
+}
+
 // keptFrames gives an API the frames in the store, or the reason why there are none.
 func (s *state) keptFrames(ended context.Context, api *admin.API) {
 	types := make([]string, len(s.cfg.Sinks))
@@ -54,7 +67,7 @@ func (s *state) keptFrames(ended context.Context, api *admin.API) {
 		api.Frames = frameStore{s.store, ended}
 		return
 	}
-	api.NoFrames = fmt.Sprintf("frames are not kept here: the gateway's sink is %s; tail, export and gaps need the sink nats",
+	api.NoFrames = fmt.Sprintf("frames are not kept here: the gateway's sink is %s; tail, export, gaps and last need the sink nats",
 		strings.Join(types, ", "))
 }
 

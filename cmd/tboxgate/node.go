@@ -19,11 +19,13 @@ import (
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/discard"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -48,6 +50,7 @@ type node struct {
 	table    *session.Table
 	commands *command.Dispatcher
 	marker   *duplicate.Marker // before the store's sink; nil with another one
+	last     *last.Keeper      // likewise
 	vehicles *gateway.Gateway
 	api      *openapi.Handler
 	broker   *mqttdevice.Broker // nil: no MQTT listener
@@ -98,11 +101,13 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
+	n.keepLast()
 	n.endLeftSessions()
-	n.commands, err = command.NewDispatcher(ctx, command.Options{
-		Sessions: n.table, KV: n.state.commands(), Publish: n.state.store.Events().Publish, Node: cfg.Node,
-		PublishTopic: n.state.store.Events().PublishDevice, Logger: log, Observe: n.commandDone,
-	})
+	delivery := cfg.Commands.dispatcher()
+	delivery.Sessions, delivery.KV, delivery.Node = n.table, n.state.commands(), cfg.Node
+	delivery.Publish, delivery.Logger, delivery.Observe = n.state.store.Events().Publish, log, n.commandDone
+	delivery.PublishTopic = n.state.store.Events().PublishDevice
+	n.commands, err = command.NewDispatcher(ctx, delivery)
 	if err != nil {
 		return n, err
 	}
@@ -261,7 +266,21 @@ func (n *node) presence(e session.PresenceEvent) {
 	}
 }
 
+// keepLast starts to keep last known states, where frames are stored.
+func (n *node) keepLast() {
+	if n.cfg.Sinks[0].Type != "nats" {
+		return
+	}
+	n.last = last.Start(last.Options{
+		JetStream: n.state.store.JetStream(), KV: n.state.store.KV(nats.BucketLast), Sessions: n.table, Node: n.cfg.Node,
+		Batched: n.cfg.Sinks[0].Batch.MaxFrames > 0, Backlog: func() int { return n.state.store.Sink().Stats().Waiting }, Logger: n.log,
+	})
+}
+
 func (n *node) announce(e session.PresenceEvent) {
+	if n.last != nil {
+		n.last.Touch(e.VIN)
+	}
 	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
 }
 
@@ -360,6 +379,9 @@ func (n *node) stop(ctx context.Context) error {
 	}
 	if n.marker != nil {
 		step("records", n.marker.Close(ctx))
+	}
+	if n.last != nil {
+		step("last known states", n.last.Close(ctx))
 	}
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))

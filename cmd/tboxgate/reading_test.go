@@ -82,6 +82,21 @@ func TestReading(t *testing.T) {
 	require.Equal(t, "tboxgate: the gateway is stopping\n", follower.stderr.String())
 
 	require.Len(t, outputLines(ok(t, append([]string{"tail"}, at...)...)), len(all)+3, "from the directory")
+	for _, vin := range []string{"LTEST000000000001", "LTEST000000000003"} { // the last one drove for a moment before the end
+		var known struct {
+			VIN     string
+			Vehicle struct{ SOC int }
+			Frame   struct{ Command string }
+			Login   struct{ Command string }
+			Logout  struct{ Command string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(ok(t, append([]string{"last", "--vin", vin}, at...)...)), &known))
+		require.Equal(t, []string{vin, "realtime", "vehicleLogin", "vehicleLogout"}, []string{known.VIN, known.Frame.Command, known.Login.Command, known.Logout.Command})
+		require.Positive(t, known.Vehicle.SOC)
+	}
+	code, _, stderr = tboxgate(t, "", append([]string{"last", "--vin", "LTEST000000000009"}, at...)...)
+	require.Equal(t, 1, code)
+	require.Equal(t, "tboxgate: nothing was stored of vehicle LTEST000000000009\n", stderr)
 	code, _, stderr = tboxgate(t, "", append([]string{"tail", "--follow"}, at...)...)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "no gateway is running")
@@ -166,6 +181,7 @@ func TestReadingMistakes(t *testing.T) {
 		{[]string{"export", "--since", "1h", "--until", "2d"}, "--since is not before --until"},
 		{[]string{"gaps"}, "--vin is needed"},
 		{[]string{"gaps", "--vin", "A", "--period", "1ms"}, "--period 1ms: at least a second"},
+		{[]string{"last"}, "--vin is needed"},
 	} {
 		code, _, stderr := tboxgate(t, "", tt.args...)
 		require.Equal(t, 2, code, tt.args)
@@ -173,10 +189,10 @@ func TestReadingMistakes(t *testing.T) {
 	}
 	dir := dataDir(t)
 	g := serve(t, dir, "--dev", "--sink", "discard")
-	for _, args := range [][]string{{"tail"}, {"export"}, {"gaps", "--vin", "A"}} {
+	for _, args := range [][]string{{"tail"}, {"export"}, {"gaps", "--vin", "A"}, {"last", "--vin", "A"}} {
 		code, _, stderr := tboxgate(t, "", append(args, "--data-dir", dir)...)
 		require.Equal(t, 1, code)
-		require.Equal(t, "tboxgate: frames are not kept here: the gateway's sink is discard; tail, export and gaps need the sink nats\n", stderr)
+		require.Equal(t, "tboxgate: frames are not kept here: the gateway's sink is discard; tail, export, gaps and last need the sink nats\n", stderr)
 	}
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())

@@ -162,6 +162,7 @@ const maxBody = 1 << 20
 //	PATCH  /v1/keys?id=I            {"disabled":true}
 //	GET    /v1/frames               JSON lines; ?vin=V&command=C, each any number of times, &since=T&until=T&follow=true&merge=true
 //	GET    /v1/gaps?vin=V           JSON lines; &since=T&until=T&period=30s
+//	GET    /v1/last?vin=V           the last known state
 //	*      /v1/call                 the API for commands: ?Action=AsyncRRpc&…
 //
 // An answer that is not 2xx is {"error":"…"}.

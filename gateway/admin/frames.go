@@ -21,6 +21,8 @@ type Frames interface {
 	Read(ctx context.Context, q stream.Query) iter.Seq2[*stream.Record, error]
 	// Gaps is stream.Gaps on the store.
 	Gaps(ctx context.Context, vin codec.VIN, since, until time.Time, period time.Duration) ([]stream.Gap, error)
+	// Last returns what is known last of a vehicle as JSON (last.Known); ErrNotFound when nothing was stored of it.
+	Last(ctx context.Context, vin codec.VIN) (json.RawMessage, error)
 }
 
 // FrameQuery says which stored frames are wanted.
@@ -100,7 +102,7 @@ const (
 // routes of the stored frames; without them a refusal that says why.
 func (a API) frameRoutes(mux *http.ServeMux) {
 	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /v1/frames": a.readFrames, "GET /v1/gaps": a.listGaps,
+		"GET /v1/frames": a.readFrames, "GET /v1/gaps": a.listGaps, "GET /v1/last": a.lastState,
 	} {
 		if a.Frames == nil {
 			h = func(w http.ResponseWriter, _ *http.Request) { writeError(w, http.StatusNotFound, a.noFrames()) }
@@ -203,4 +205,13 @@ func (a API) listGaps(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+func (a API) lastState(w http.ResponseWriter, r *http.Request) {
+	vin, ok := vinOf(w, r)
+	if !ok {
+		return
+	}
+	state, err := a.Frames.Last(r.Context(), vin)
+	answer(w, state, err)
 }

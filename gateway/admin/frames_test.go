@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -33,6 +34,13 @@ func (f *frames) Read(ctx context.Context, q stream.Query) iter.Seq2[*stream.Rec
 func (f *frames) Gaps(_ context.Context, vin codec.VIN, since, until time.Time, period time.Duration) ([]stream.Gap, error) {
 	f.gapsFor = fmt.Sprint(vin, " ", since.UTC().Format(time.RFC3339), " ", until.IsZero(), " ", period)
 	return []stream.Gap{{VIN: vin.String(), Seconds: 90, Filled: stream.FilledNo}, {VIN: vin.String(), Seconds: 100, Filled: stream.FilledYes}}, nil
+}
+
+func (f *frames) Last(_ context.Context, vin codec.VIN) (json.RawMessage, error) {
+	if vin.String() != "A" {
+		return nil, fmt.Errorf("vehicle %s: %w", vin, admin.ErrNotFound)
+	}
+	return json.RawMessage(`{"vin":"A"}`), nil
 }
 
 // stored is a record as JSON, with so many bytes.
@@ -86,6 +94,12 @@ func TestStoredFrames(t *testing.T) {
 			}
 			require.Equal(t, []int64{90, 100}, seconds)
 			require.Equal(t, "A 2026-01-02T03:04:05Z true 45s", f.gapsFor)
+
+			state, err := c.Last(t.Context(), vin(t, "A"))
+			require.NoError(t, err)
+			require.JSONEq(t, `{"vin":"A"}`, string(state))
+			_, err = c.Last(t.Context(), vin(t, "B"))
+			require.ErrorIs(t, err, admin.ErrNotFound)
 		})
 	}
 }
@@ -152,7 +166,7 @@ func TestBadFrameRequests(t *testing.T) {
 	require.Equal(t, 404, status)
 	require.Equal(t, `{"error":"frames are not kept here"}`+"\n", body)
 	w.api.NoFrames = "the sink is file"
-	for _, path := range []string{"/v1/frames", "/v1/gaps?vin=A"} {
+	for _, path := range []string{"/v1/frames", "/v1/gaps?vin=A", "/v1/last?vin=A"} {
 		status, body = get(path)
 		require.Equal(t, 404, status)
 		require.Equal(t, `{"error":"the sink is file"}`+"\n", body)
@@ -162,6 +176,7 @@ func TestBadFrameRequests(t *testing.T) {
 		"/v1/frames?vin=":           "vin: ",
 		"/v1/frames?command=x":      `command: \"x\" is neither a name such as realtime nor an id`,
 		"/v1/frames?since=1h":       `since: \"1h\" is no RFC 3339 time`,
+		"/v1/last":                  "vin: ",
 		"/v1/gaps":                  "vin: ",
 		"/v1/gaps?vin=A&period=-1s": "period: -1s is not above zero",
 		"/v1/gaps?vin=A&period=x":   "invalid duration",

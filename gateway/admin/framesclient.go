@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -83,4 +84,10 @@ func (c *Client) Gaps(ctx context.Context, vin codec.VIN, since, until time.Time
 		v.Set("period", period.String())
 	}
 	return lines[stream.Gap](ctx, c, "/v1/gaps", v)
+}
+
+// Last returns the last known state of a vehicle; ErrNotFound when nothing was stored of it.
+func (c *Client) Last(ctx context.Context, vin codec.VIN) (json.RawMessage, error) {
+	var state json.RawMessage
+	return state, c.do(ctx, http.MethodGet, "/v1/last", url.Values{"vin": {vin.String()}}, nil, &state)
 }

@@ -112,32 +112,22 @@ func appendBatch(dst []Record, subject string, body []byte) ([]Record, error) {
 
 // parseEntry reads the first entry of b and returns its length.
 func parseEntry(b []byte) (n int, r Record, err error) {
-	end := bytes.IndexByte(b, '\n')
-	if end < 0 {
-		return 0, r, fmt.Errorf("the line has no end")
-	}
-	line, rest := b[:end], b[end+1:]
-	if !bytes.HasPrefix(line, rawBytes) {
-		return end + 1, r, r.parseJSON(line)
-	}
-	digits := line[len(rawBytes):]
-	stop := 0
-	for stop < len(digits) && digits[stop] >= '0' && digits[stop] <= '9' {
-		stop++
-	}
-	size, err := strconv.Atoi(string(digits[:stop]))
-	if err != nil || size > codec.MaxFrameSize {
-		return 0, r, fmt.Errorf("rawBytes %q is no length of a frame", digits[:stop])
-	}
-	if len(rest) < size+1 || rest[size] != '\n' {
-		return 0, r, fmt.Errorf("the frame of %d bytes is cut", size)
-	}
-	if err := r.parseFrame(rest[:size]); err != nil {
+	line, frame, n, err := cutEntry(b)
+	if err != nil {
 		return 0, r, err
 	}
-	err = members(line, func(key, value []byte) error { return r.envelope(key, value) })
-	return end + 1 + size + 1, r, err
+	if frame == nil {
+		return n, r, r.parseJSON(line)
+	}
+	if err := r.parseFrame(frame); err != nil {
+		return 0, r, err
+	}
+	return n, r, members(line, func(key, value []byte) error { return r.envelope(key, value) })
 }
+
+func lineEnd(b []byte) int { return bytes.IndexByte(b, '\n') }
+
+func hasFrame(line []byte) bool { return bytes.HasPrefix(line, rawBytes) }
 
 // parseRaw reads a frame with the gateway's keys as headers.
 func (r *Record) parseRaw(header map[string][]string, body []byte) (err error) {
