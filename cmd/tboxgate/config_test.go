@@ -192,6 +192,8 @@ func TestConfigErrors(t *testing.T) {
 		{name: "user without password", file: "nats: {user: a}\n", want: `tboxgate.yaml:1: nats.user: nats.user and nats.password go together`},
 		{name: "listen and url", file: "nats: {listen: \"127.0.0.1:4222\", url: \"nats://a\"}\n",
 			want: `tboxgate.yaml:1: nats.listen: nats.listen is for the embedded server, nats.url for an external one; one of them`},
+		{name: "password in the address", file: "nats: {url: \"nats://user:secret@a:4222\"}\n",
+			want: `tboxgate.yaml:1: nats.url: it holds a user or a token; give nats.user and nats.password, or nats.credentialsFile`},
 		{name: "credentials for the embedded server", file: "nats: {credentialsFile: a.creds}\n",
 			want: `tboxgate.yaml:1: nats.credentialsFile: it is for an external server (nats.url)`},
 		{name: "copies of the embedded server", file: "nats: {replicas: 3}\n",

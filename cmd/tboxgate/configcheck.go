@@ -86,6 +86,9 @@ func (l *configLoader) validate(c *Config) {
 	if (c.NATS.User == "") != (c.NATS.Password == "") {
 		bad("nats.user", "nats.user and nats.password go together")
 	}
+	if strings.Contains(c.NATS.URL, "@") { // it would be printed with the rest of the address
+		bad("nats.url", "it holds a user or a token; give nats.user and nats.password, or nats.credentialsFile")
+	}
 	if c.NATS.URL != "" && c.NATS.Listen != "" {
 		bad("nats.listen", "nats.listen is for the embedded server, nats.url for an external one; one of them")
 	}
