@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/netip"
 	"sync/atomic"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -45,6 +47,8 @@ type conn struct {
 	ticket   uint64 // of the next frame that goes to the store, when there is no window
 	win      *window
 	cause    cause // why it is being closed; the zero value when the peer ends it
+
+	id uint64 // of the session or platform login that the connection carries, or carried last; for logs
 
 	tls       *tlsConn         // nil on plain TCP
 	sess      *session.Session // of a vehicle link
@@ -151,10 +155,49 @@ func addrPort(s interface{ String() string }) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// vinString is the VIN or platform code for logs, "" before a login.
-func (c *conn) vinString() string {
-	if c.sess != nil {
-		return c.sess.VIN.String()
+// traced is what those who follow a vehicle are told of the connection.
+func (c *conn) traced(vin codec.VIN) trace.Link {
+	t := trace.Link{Session: c.id, Remote: c.remote, Platform: c.Platform()}
+	if t.Platform != "" {
+		if s := c.loop.g.opt.Sessions.Get(vin); s != nil && s.Link == session.Link(c) {
+			t.Session = s.ID
+		}
 	}
-	return c.Platform()
+	return t
+}
+
+// about names the connection in a log line: remote and, once something has logged in, vin or platform, and session.
+// It costs nothing when the line is left out. The session stays that of the last login, so that the line about the end
+// of a connection has it too.
+func about(c *conn) slog.Attr {
+	var vin codec.VIN
+	if c.sess != nil {
+		vin = c.sess.VIN
+	}
+	return aboutVIN(c, vin)
+}
+
+// aboutVIN is about for a frame that names its vehicle itself: the session is that vehicle's where a platform relays it.
+func aboutVIN(c *conn, vin codec.VIN) slog.Attr { return slog.Any("", place{c, vin}) }
+
+// place is a connection, and the vehicle that a log line is about.
+type place struct {
+	c   *conn
+	vin codec.VIN
+}
+
+// LogValue is what about shows. It runs on the loop, within the call that logs.
+func (p place) LogValue() slog.Value {
+	link := p.c.traced(p.vin)
+	attrs := append(make([]slog.Attr, 0, 4), slog.Any("remote", link.Remote))
+	if p.vin != (codec.VIN{}) {
+		attrs = append(attrs, slog.String("vin", p.vin.String()))
+	}
+	if link.Platform != "" {
+		attrs = append(attrs, slog.String("platform", link.Platform))
+	}
+	if link.Session != 0 {
+		attrs = append(attrs, slog.String("session", session.FormatID(link.Session)))
+	}
+	return slog.GroupValue(attrs...)
 }

@@ -75,8 +75,8 @@ func (l *loop) leave(c *conn) {
 	}
 	switch c.cause.metric {
 	case metrics.CloseLoginTimeout, metrics.CloseIdle, metrics.CloseSlowReader, metrics.CloseProtocol:
-		l.g.warn.Warn("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
+		l.g.warn.Warn("connection closed", about(c), "reason", c.cause.metric.String())
 	default:
-		l.g.log.Debug("connection closed", "remote", c.remote, "reason", c.cause.metric.String())
+		l.g.log.Debug("connection closed", about(c), "reason", c.cause.metric.String())
 	}
 }

@@ -17,6 +17,7 @@ func (l *loop) vehicleLogin(c *conn, f codec.Frame) {
 	c.sess, c.state = s, stateVehicle
 	c.become(metrics.LinkVehicle)
 	l.open(s)
+	c.id = s.ID // now: a re-login keeps the one before
 	l.store(c, s, f, codec.FlagSuccess, true)
 }
 
@@ -140,7 +141,8 @@ func (l *loop) platformLogin(c *conn, f codec.Frame) {
 		return
 	}
 	name := code.String()
-	c.platform.Store(&platform{code: name, json: session.AppendWireString(nil, name), vin: code, id: session.NewID()})
+	c.id = session.NewID()
+	c.platform.Store(&platform{code: name, json: session.AppendWireString(nil, name), vin: code, id: c.id})
 	c.state = statePlatform
 	c.become(metrics.LinkPlatform)
 	l.g.opt.Metrics.Login(metrics.KindPlatform, metrics.LoginAccepted)
@@ -190,7 +192,7 @@ func (l *loop) awaitLogin(c *conn) {
 func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(kind, r.reason)
-	l.g.warn.Warn("login refused", "kind", kind, "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	l.g.warn.Warn("login refused", aboutVIN(c, f.VIN()), "kind", kind, "reason", r.reason)
 	l.tellRefused(c, f, kind, r.reason)
 	if c.ln.opt.RefuseLogin == RefuseAnswer {
 		l.reply(c, f, r.flag, f.TimeBytes())
@@ -202,7 +204,7 @@ func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 func (l *loop) refuseRelayed(c *conn, f codec.Frame, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(metrics.KindVehicle, r.reason)
-	l.g.warn.Warn("vehicle of a platform refused", "platform", c.Platform(), "remote", c.remote, "vin", f.VIN().String(), "reason", r.reason)
+	l.g.warn.Warn("vehicle of a platform refused", aboutVIN(c, f.VIN()), "reason", r.reason)
 	l.tellRefused(c, f, metrics.KindVehicle, r.reason)
 	l.reply(c, f, r.flag, f.TimeBytes())
 }

@@ -183,7 +183,7 @@ func (l *loop) OnTick() (time.Duration, gnet.Action) {
 func (l *loop) contain(c *conn, fault any) gnet.Action {
 	l.count.Panic()
 	l.g.log.Error("fault while handling a connection; it is closed, the others go on",
-		"remote", c.remote, "fault", fault, "stack", string(debug.Stack()))
+		about(c), "fault", fault, "stack", string(debug.Stack()))
 	if c.cause == (cause{}) {
 		c.cause = causePanic
 	}
@@ -338,6 +338,9 @@ func (l *loop) deliver(m *mail) {
 func (l *loop) write(c *conn, b []byte) {
 	if len(b) == 0 {
 		return
+	}
+	if t := l.g.opt.Trace.Active(); t != nil {
+		t.Out(c.traced, time.Now(), b)
 	}
 	if c.tls != nil {
 		l.seal(c, func(t *tls.Conn) error { _, err := t.Write(b); return err })

@@ -13,6 +13,7 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/sink"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -141,6 +142,7 @@ type Options struct {
 	// strangers cannot fill the store; the metric counts all. It must not block.
 	Refused func(session.RefusedEvent)
 	Metrics *metrics.Metrics
+	Trace   *trace.Hub // of those who follow single vehicles; nil: nobody can
 	Log     *slog.Logger
 	Node    string // name of this gateway in records and events
 	Loops   int    // event loops; default GOMAXPROCS
@@ -160,6 +162,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Trace == nil {
+		o.Trace = new(trace.Hub)
 	}
 	o.Payload = or(o.Payload, sink.PayloadJSON)
 	o.MaxRecord = or(o.MaxRecord, 8<<20)

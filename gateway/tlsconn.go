@@ -139,7 +139,7 @@ func (l *loop) decrypt(c *conn, b []byte) (plain []byte, open bool) {
 		return b, true
 	}
 	if !errors.Is(err, io.EOF) {
-		l.g.warn.Warn("TLS connection broken", "remote", c.remote, "vin", c.vinString(), "error", err)
+		l.g.warn.Warn("TLS connection broken", about(c), "error", err)
 	}
 	return b, false
 }

@@ -138,6 +138,9 @@ func (l *loop) frames(c *conn, b []byte) (n int) {
 		case err != nil:
 			l.bad(c, badReason(err))
 		default:
+			if t := l.g.opt.Trace.Active(); t != nil && t.Follows(f.VIN()) {
+				t.In(c.traced(f.VIN()), l.now, f)
+			}
 			l.uplink(c, f)
 		}
 		n += m
@@ -161,7 +164,7 @@ func (l *loop) stall(c *conn) {
 	}
 	if unread > l.g.opt.Limits.Inbound {
 		l.g.warn.Warn("connection closed: it kept sending while the store was slow",
-			"remote", c.remote, "vin", c.vinString(), "unread", unread)
+			about(c), "unread", unread)
 		l.end(c, causeOverflow)
 		return
 	}
@@ -179,7 +182,10 @@ func (l *loop) stall(c *conn) {
 func (l *loop) bad(c *conn, r metrics.BadReason) {
 	l.count.Bad(r)
 	c.bad++
-	l.g.warn.Warn("bad frame", "remote", c.remote, "vin", c.vinString(), "reason", r.String(), "inARow", c.bad)
+	if t := l.g.opt.Trace.Active(); t != nil && c.sess != nil {
+		t.Bad(c.sess.VIN, c.traced(c.sess.VIN), l.now, r.String())
+	}
+	l.g.warn.Warn("bad frame", about(c), "reason", r.String(), "inARow", c.bad)
 	if int(c.bad) >= l.g.opt.Limits.BadFrames {
 		l.end(c, causeProtocol)
 	}

@@ -49,7 +49,7 @@ func (l *loop) first(c *conn, f codec.Frame) {
 	}
 	l.count.Bad(metrics.BadFirst)
 	l.frame(f, metrics.FrameRefused)
-	l.g.warn.Warn("connection closed: its first frame is no login", "remote", c.remote, "vin", f.VIN().String(),
+	l.g.warn.Warn("connection closed: its first frame is no login", aboutVIN(c, f.VIN()),
 		"command", f.Command().Name(f.Edition()), "flag", f.Flag().String(), "profile", string(c.ln.opt.Profile))
 	l.end(c, causeProtocol)
 }
@@ -137,7 +137,7 @@ func (l *loop) report(c *conn, s *session.Session, f codec.Frame) {
 		// The error answer makes a conforming terminal send the report again a minute later.
 		l.count.Bad(metrics.BadRate)
 		l.frame(f, metrics.FrameRefused)
-		l.g.warn.Warn("report refused: the vehicle sends too fast", "remote", c.remote, "vin", s.VIN.String(), "limit", n)
+		l.g.warn.Warn("report refused: the vehicle sends too fast", aboutVIN(c, s.VIN), "limit", n)
 		if c.ln.opt.AckRealtime != AckNever {
 			l.reply(c, f, codec.FlagError, f.TimeBytes())
 		}
@@ -219,7 +219,7 @@ func (l *loop) activation(c *conn, f codec.Frame, sessionID uint64) {
 	}, []byte{state, 0x00})
 	if why != "" {
 		l.frame(f, metrics.FrameRefused)
-		l.g.warn.Warn("activation refused", "remote", c.remote, "vin", f.VIN().String(), "reason", why)
+		l.g.warn.Warn("activation refused", aboutVIN(c, f.VIN()), "reason", why)
 		l.emit(c, codec.FlagCommand, l.answer)
 		return
 	}

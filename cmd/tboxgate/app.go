@@ -103,6 +103,7 @@ func (p *program) app() *cli.App {
 			p.lastCommand(),
 			p.sessionsCommand(),
 			p.fleetCommand(),
+			p.traceCommand(),
 			p.vehiclesCommand(),
 			p.devicesCommand(),
 			p.platformsCommand(),

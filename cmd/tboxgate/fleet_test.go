@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -35,12 +37,42 @@ func testFleet(t *testing.T, g *gatewayProcess, dir string) {
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, stderr, "--for -1s: a duration is not below zero")
 
+	out = ok(t, "trace", "--vin", "LTEST000000000001", "--count", "4", "--data-dir", dir)
+	require.Regexp(t, `(?m)^\d\d:\d\d:\d\d\.\d{3}Z  in   realtime       command +\d+ B  \{"v":1,.*"vin":"LTEST000000000001"`, out)
+	require.Regexp(t, `(?m)^\d\d:\d\d:\d\d\.\d{3}Z  out  realtime       success +31 B  after \d+\.\d ms  \{"v":1,`, out)
+	require.NotContains(t, out, "LTEST000000000002")
+	require.Contains(t, ok(t, "trace", "--vin", "LTEST000000000001", "--dump", "--count", "1", "--data-dir", dir), "LTEST000000000001")
+	var e trace.Event
+	require.NoError(t, json.Unmarshal([]byte(ok(t, "trace", "--vin", "LTEST000000000002", "--json", "--count", "1", "--data-dir", dir)), &e))
+	require.Regexp(t, "^[0-9a-f]{16}$", e.Session)
+
 	out = ok(t, "status", "--data-dir", dir)
 	require.Contains(t, out, "\nsessions   3 of 3 registered vehicles\nclock      ")
 	require.Empty(t, ok(t, "status", "--ready", "--admin-listen", g.Addresses.Admin))
 	code, _, stderr = tboxgate(t, "", "status", "--ready", "--addr", "127.0.0.1:1")
 	require.Equal(t, exitError, code)
 	require.Contains(t, stderr, "not ready: ")
+}
+
+// TestTraceEndsWithTheGateway: whoever follows does not hold the gateway up, and is told.
+func TestTraceEndsWithTheGateway(t *testing.T) {
+	dir := dataDir(t)
+	g := serve(t, dir, "--dev")
+	follower := start(t, "trace", "--vin", "LTEST000000000009", "--data-dir", dir)
+	require.Eventually(t, func() bool { return strings.Contains(follower.stderr.String(), "following LTEST000000000009") }, patience, 10*time.Millisecond)
+	other := start(t, "trace", "--vin", "LTEST000000000009", "--data-dir", dir)
+	require.Eventually(t, func() bool { return strings.Contains(other.stderr.String(), "following") }, patience, 10*time.Millisecond)
+	require.NoError(t, other.cmd.Process.Signal(syscall.SIGINT))
+	require.Zero(t, other.exit(t), "Ctrl-C is how it ends")
+	require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, g.exit(t), g.stderr.String())
+	require.Equal(t, exitError, follower.exit(t))
+	require.Contains(t, follower.stderr.String(), "the gateway has stopped")
+}
+
+func TestTraceText(t *testing.T) {
+	e := trace.Event{At: session.At(time.Date(2026, 3, 1, 2, 3, 4, 5e6, time.UTC)), Kind: "offline", Reason: "idle", Session: "00000000000000ab", Dropped: 3}
+	require.Equal(t, "... 3 events dropped: they came faster than they were read\n02:03:04.005Z  offline  idle  session 00000000000000ab\n", traceText(e, false))
 }
 
 func TestClockText(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
 	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -52,6 +53,7 @@ type node struct {
 	marker   *duplicate.Marker // before the store's sink; nil with another one
 	last     *last.Keeper      // likewise
 	vehicles *gateway.Gateway
+	traces   trace.Hub
 	api      *openapi.Handler
 	broker   *mqttdevice.Broker // nil: no MQTT listener
 	refusals *rate.Limiter      // of events of MQTT devices that are not let in
@@ -145,7 +147,7 @@ func (n *node) gatewayOptions() gateway.Options {
 	c := n.cfg
 	o := gateway.Options{
 		Sink: discard.Sink{}, Payload: sink.Payload(c.Sinks[0].Payload), Sessions: n.table, Gate: n.gate(), Commands: n.commands,
-		Refused: n.refused, Metrics: n.metrics, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
+		Refused: n.refused, Metrics: n.metrics, Trace: &n.traces, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
 		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
 		Limits: gateway.Limits{
 			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, AcceptRate: c.Limits.AcceptRate,
@@ -228,7 +230,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 		return nil, err
 	}
 	api := admin.API{
-		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Calls: calls, Products: adminProducts(n.cfg.Products),
+		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Trace: &n.traces, Calls: calls, Products: adminProducts(n.cfg.Products),
 		Vehicles: n.state.registry, Devices: n.state.devices, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
 	}
 	n.state.keptFrames(n.reading, &api)
@@ -257,6 +259,7 @@ func (n *node) presence(e session.PresenceEvent) {
 	n.state.registry.Note(e)
 	n.commands.Presence(e)
 	n.announce(e)
+	n.traces.Presence(e)
 	if e.Online {
 		// One that was disabled or deleted between the gate and the table was offline when barred looked. Not here: the
 		// table is locked.
@@ -387,6 +390,7 @@ func (n *node) stop(ctx context.Context) error {
 		step("commands", n.commands.Close(ctx))
 	}
 	n.endReading(errStopping)
+	n.traces.Close() // or the admin socket would wait for those who follow
 	if n.doors != nil {
 		step("admin socket", n.doors.socket.shutdown(ctx))
 	}

@@ -129,6 +129,7 @@ type API struct {
 	Status    func() Status // nil when no gateway is running
 	Sessions  Sessions      // nil when no gateway is running
 	Fleet     Fleet         // nil when no gateway is running
+	Trace     Trace         // nil when no gateway is running
 	Calls     http.Handler  // the API for commands, without signatures; nil when no gateway is running
 	Vehicles  Vehicles
 	Devices   Devices
@@ -151,6 +152,7 @@ const maxBody = 1 << 20
 //	GET    /v1/fleet/silent         JSON lines; ?for=1h&never=true
 //	GET    /v1/fleet/clock          JSON lines; ?off=60s
 //	GET    /v1/fleet/encrypted      JSON lines
+//	GET    /v1/trace?vin=V          JSON lines of trace.Event until the client goes or the gateway stops
 //	GET    /v1/vehicles             JSON lines; ?productKey=P for those of one product
 //	POST   /v1/vehicles             {"productKey":P,"vins":[…]}
 //	PATCH  /v1/vehicles?productKey=P&vin=V    {"disabled":true|false}
@@ -195,6 +197,9 @@ func (a API) Handler() http.Handler {
 		mux.HandleFunc("GET /v1/fleet/silent", a.fleetSilent)
 		mux.HandleFunc("GET /v1/fleet/clock", a.fleetClock)
 		mux.HandleFunc("GET /v1/fleet/encrypted", a.fleetEncrypted)
+	}
+	if a.Trace != nil {
+		mux.HandleFunc("GET /v1/trace", a.trace)
 	}
 	if a.Calls != nil {
 		mux.Handle("/v1/call", atRoot(a.Calls))

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -114,6 +115,12 @@ func (c *Client) FleetClock(ctx context.Context, off time.Duration) iter.Seq2[se
 // FleetEncrypted lists the vehicles that have sent encrypted data units.
 func (c *Client) FleetEncrypted(ctx context.Context) iter.Seq2[session.FleetVehicle, error] {
 	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/encrypted", nil)
+}
+
+// Trace follows a vehicle: it calls following once the gateway does, then yields what happens until ctx ends or the
+// gateway stops. The loop ends with the first error.
+func (c *Client) Trace(ctx context.Context, vin codec.VIN, following func()) iter.Seq2[trace.Event, error] {
+	return linesFrom[trace.Event](ctx, c, "/v1/trace", url.Values{"vin": {vin.String()}}, following)
 }
 
 // Session returns the session of one vehicle; ErrNotFound when it is offline.
@@ -286,6 +293,11 @@ func readError(resp *http.Response) error {
 
 // lines reads JSON lines as they come.
 func lines[T any](ctx context.Context, c *Client, path string, query url.Values) iter.Seq2[T, error] {
+	return linesFrom[T](ctx, c, path, query, func() {})
+}
+
+// linesFrom is lines; begun is called when the answer has begun, which may be long before its first line.
+func linesFrom[T any](ctx context.Context, c *Client, path string, query url.Values, begun func()) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		resp, err := c.send(ctx, http.MethodGet, path, query, nil, "")
@@ -298,6 +310,7 @@ func lines[T any](ctx context.Context, c *Client, path string, query url.Values)
 			yield(zero, readError(resp))
 			return
 		}
+		begun()
 		d := json.NewDecoder(bufio.NewReader(resp.Body))
 		for {
 			var v T
