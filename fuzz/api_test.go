@@ -167,6 +167,14 @@ func FuzzAPIParameters(f *testing.F) {
 	f.Add(true, good, "MessageContent=AQI=&Action=AsyncRRpc")
 	f.Add(true, "Action=GetAsyncRRpcResult&ProductKey=a1b2c3d4e5f&MessageId=889455942124", "")
 	f.Add(true, "Action=%", "a=%zz&&=;+")
+	const device = "&ProductKey=a1b2c3d4e5f&DeviceName=LTEST000000000001"
+	f.Add(true, "Action=RRpc&Timeout=1000&Topic=/query"+device, "RequestBase64Byte=GgsXCx4AAQI%3D")
+	for _, action := range []string{"GetDeviceStatus", "QueryDeviceDetail", "QueryVehicleDevice", "DeleteDevice", "QueryDevice"} {
+		f.Add(true, "Action="+action+device+"&PageSize=2&NextToken=TFRFU1Q", "")
+	}
+	f.Add(true, "Action=BatchGetDeviceState&Format=XML&IotId.1=a1b2c3d4e5f.A&IotId.2=b", "")
+	f.Add(true, "Action=BatchImportVehicleDevice&ProductKey=a1b2c3d4e5f", "DeviceList.1.DeviceName=A&DeviceList.2.DeviceName=%00%FF")
+	f.Add(true, "Action=BatchCheckVehicleDevice&ProductKey=a1b2c3d4e5f&Format=XML", "DeviceList.1.DeviceName=A&DeviceList.2.DeviceName=%00%FF")
 	f.Add(true, strings.Replace(good, "128", "%22130%22", 1), "MessageContent=IyMC/kxURVNUMDAwMDAwMDAwMDAxAQAAzA==")
 	f.Fuzz(func(t *testing.T, post bool, query, body string) {
 		method := http.MethodGet
@@ -187,15 +195,18 @@ func FuzzAPIParameters(f *testing.F) {
 		}
 		require.Len(t, a.sent, 1)
 		sent := a.sent[0]
-		require.Equal(t, "AsyncRRpc", params["Action"])
+		content := map[string]string{"AsyncRRpc": "MessageContent", "RRpc": "RequestBase64Byte"}[params["Action"]]
+		require.NotEmpty(t, content, "nothing else sends anything")
 		require.Equal(t, product, params["ProductKey"])
 		require.Equal(t, product, sent.ProductKey)
 		require.Equal(t, strings.TrimRight(params["DeviceName"], " \x00"), sent.DeviceName)
-		unit, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(params["MessageContent"])))
+		unit, err := io.ReadAll(base64.NewDecoder(base64.StdEncoding, strings.NewReader(params[content])))
 		require.NoError(t, err)
 		require.Equal(t, unit, sent.Unit)
-		var info map[string]any
-		require.NoError(t, json.Unmarshal([]byte(params["ExtInfo"]), &info))
+		if params["Action"] == "AsyncRRpc" || params["ExtInfo"] != "" {
+			var info map[string]any
+			require.NoError(t, json.Unmarshal([]byte(params["ExtInfo"]), &info))
+		}
 		require.Contains(t, []codec.Command{codec.CommandParamQuery, codec.CommandParamSet, codec.CommandControl}, sent.Command)
 	})
 }

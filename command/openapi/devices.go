@@ -130,7 +130,7 @@ func (h *Handler) batchImportVehicleDevice(ctx context.Context, c *call) ([]fiel
 	}
 	var details any = []field{{"InvalidDetailList", l.details}}
 	if c.old { // the Go SDK of the old generation has another type for this one
-		details = l.details
+		details = bareList(l.details)
 	}
 	return []field{{"Data", []field{
 		{"ApplyId", h.o.Now().UnixMilli()},
@@ -159,7 +159,7 @@ func (h *Handler) batchCheckVehicleDevice(_ context.Context, c *call) ([]field, 
 		l.note(item)
 	}
 	return []field{{"Data", []field{
-		{"InvalidDeviceNameList", l.invalid}, {"RepeatedDeviceNameList", l.repeated}, {"InvalidDetailList", l.details},
+		{"InvalidDeviceNameList", bareList(l.invalid)}, {"RepeatedDeviceNameList", bareList(l.repeated)}, {"InvalidDetailList", bareList(l.details)},
 	}}}, nil
 }
 

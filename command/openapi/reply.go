@@ -21,8 +21,8 @@ const (
 	formatJSON
 )
 
-// field is one member of an answer. The value is a string, bool, int64, []field (an object), list, or json.RawMessage (JSON as
-// it is; in XML its text). Order is kept, so that JSON and XML are the same list written twice.
+// field is one member of an answer. The value is a string, bool, int64, []field (an object), list, bareList, or json.RawMessage
+// (JSON as it is; in XML its text). Order is kept, so that JSON and XML are the same list written twice.
 type field struct {
 	name  string
 	value any
@@ -30,6 +30,10 @@ type field struct {
 
 // list is a JSON array of strings or objects; in XML its element is repeated.
 type list []any
+
+// bareList is a JSON array that stands in an object beside other members; in XML its elements have a parent of their own, of
+// the same name, or the Java SDK's reader would not see a list.
+type bareList list
 
 // write sends an answer with the given root element (XML only).
 func write(w http.ResponseWriter, f format, status int, root string, fields []field) {
@@ -62,6 +66,8 @@ func writeJSON(b *bytes.Buffer, value any) {
 		b.WriteString(strconv.FormatInt(v, 10))
 	case json.RawMessage:
 		b.Write(v)
+	case bareList:
+		writeJSON(b, list(v))
 	case list:
 		b.WriteByte('[')
 		for i, item := range v {
@@ -102,6 +108,8 @@ func writeXML(b *bytes.Buffer, name string, value any) {
 		b.WriteString(strconv.FormatInt(v, 10))
 	case json.RawMessage:
 		_ = xml.EscapeText(b, v)
+	case bareList:
+		writeXML(b, name, list(v))
 	case []field:
 		for _, f := range v {
 			writeXML(b, f.name, f.value)
