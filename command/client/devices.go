@@ -1,8 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"strconv"
@@ -148,17 +150,31 @@ func (c *Client) Register(ctx context.Context, productKey string, vins ...string
 	var answer struct {
 		Data struct {
 			RepeatedDeviceNameList struct{ RepeatedDeviceNameList []string }
-			InvalidDetailList      struct {
-				InvalidDetailList []struct{ DeviceName, ErrorMsg string }
-			}
+			InvalidDetailList      invalidDetails
 		}
 	}
 	err := c.call(ctx, "BatchImportVehicleDevice", params, &answer)
 	result := Imported{Invalid: map[string]string{}, Repeated: answer.Data.RepeatedDeviceNameList.RepeatedDeviceNameList}
-	for _, d := range answer.Data.InvalidDetailList.InvalidDetailList {
+	for _, d := range answer.Data.InvalidDetailList {
 		result.Invalid[d.DeviceName] = d.ErrorMsg
 	}
 	return result, err
+}
+
+// invalidDetails is a list that signed calls get as an array, as the SDKs of the old generation want it, and unsigned ones in
+// an object.
+type invalidDetails []struct{ DeviceName, ErrorMsg string }
+
+// UnmarshalJSON takes both forms.
+func (l *invalidDetails) UnmarshalJSON(text []byte) error {
+	type plain invalidDetails
+	if bytes.HasPrefix(text, []byte("[")) {
+		return json.Unmarshal(text, (*plain)(l))
+	}
+	var nested struct{ InvalidDetailList plain }
+	err := json.Unmarshal(text, &nested)
+	*l = invalidDetails(nested.InvalidDetailList)
+	return err
 }
 
 // Delete removes a vehicle from a product (DeleteDevice); one that is online is cut off.
