@@ -47,7 +47,7 @@ chaos: ## kill -9, full and dying disks, brokers away, under load (needs root); 
 .PHONY: generate
 generate: ## write the generated files again
 	$(GO) generate ./...
-	$(GO) test ./cmd/tboxgate -run 'TestConfigurationReference|TestReadingReference' -update
+	$(GO) test ./cmd/tboxgate -run 'TestConfigurationReference|TestReadingReference|TestProbeDoc' -update
 	$(GO) test ./gateway/metrics -run 'TestReference|TestNames' -update
 	$(GO) test ./docs -run TestFigures -update
 

@@ -95,6 +95,7 @@ func (p *program) app() *cli.App {
 			p.decodeCommand(),
 			p.encodeCommand(),
 			p.simulateCommand(),
+			p.probeCommand(),
 			p.sendCommand(),
 			p.statusCommand(),
 			p.tailCommand(),

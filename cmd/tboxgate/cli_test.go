@@ -106,7 +106,7 @@ func TestHelp(t *testing.T) {
 	code, stdout, stderr := tboxgate(t, "")
 	require.Zero(t, code)
 	require.Empty(t, stderr)
-	for _, name := range []string{"serve", "decode", "encode", "simulate", "send", "keys", "vehicles", "platforms", "sessions", "config", "completion"} {
+	for _, name := range []string{"serve", "decode", "encode", "simulate", "probe", "send", "keys", "vehicles", "platforms", "sessions", "config", "completion"} {
 		require.Contains(t, stdout, "   "+name+" ")
 		code, help, _ := tboxgate(t, "", name, "--help")
 		require.Zero(t, code)

@@ -31,8 +31,6 @@ type peerTLS struct {
 	cert, key string // templates, empty without a client certificate
 }
 
-type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
-
 // readPeerTLS reads the flags. Certificates whose name holds no {vin} are read at once, so that a wrong
 // name is a mistake of the command line; others when their vehicle connects.
 func readPeerTLS(c *cli.Context) (*peerTLS, error) {
@@ -71,7 +69,7 @@ func readPeerTLS(c *cli.Context) (*peerTLS, error) {
 }
 
 // dial connects as the vehicle or platform of the identifier given. Nil stands for plain TCP.
-func (t *peerTLS) dial(id string) dialFunc {
+func (t *peerTLS) dial(id string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	if t == nil {
 		return nil
 	}

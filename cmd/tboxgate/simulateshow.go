@@ -172,7 +172,7 @@ func (s *simulation) report(took time.Duration) error {
 		return err
 	}
 	switch {
-	case s.first != nil && !(s.reconnect && t.Errors() == 0):
+	case s.first != nil && (!s.reconnect || t.Errors() > 0):
 		return fmt.Errorf("simulate: %d connections failed, the first: %w", s.failed, s.first)
 	case t.Errors() > 0:
 		return fmt.Errorf("simulate: %d refused, %d wrong, %d unanswered, %d damaged, %d older connections left open", t.Refused, t.Wrong,

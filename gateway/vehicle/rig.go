@@ -24,7 +24,6 @@ type rig struct {
 
 	enter func(ctx context.Context, l *link) error // logs everybody in
 	leave func(l *link) error                      // logs everybody out
-	beats bool                                     // whether self sends heartbeats
 
 	agenda agenda
 	begun  time.Time // of the script
@@ -33,15 +32,15 @@ type rig struct {
 	sync   time.Time // of the next time sync; zero: none
 }
 
-// errAway says that a fault of the script ended a connection; the vehicle is back after a time.
-type errAway struct{ back time.Time }
+// awayError says that a fault of the script ended a connection; the vehicle is back after a time.
+type awayError struct{ back time.Time }
 
-func (e *errAway) Error() string { return "vehicle: away until " + e.back.String() }
+func (e *awayError) Error() string { return "vehicle: away until " + e.back.String() }
 
-// errMoved says that a fault has put the vehicle on another connection.
-type errMoved struct{ to *link }
+// movedError says that a fault has put the vehicle on another connection.
+type movedError struct{ to *link }
 
-func (e *errMoved) Error() string { return "vehicle: on another connection" }
+func (e *movedError) Error() string { return "vehicle: on another connection" }
 
 func newRig(cfg Config, self *car, cars []*car) *rig {
 	r := &rig{cfg: cfg, self: self, cars: cars, byVIN: map[codec.VIN]*car{}, states: make([]State, len(cars))}
@@ -94,7 +93,7 @@ func (r *rig) run(ctx context.Context, addr string, first func(*link) error) err
 	}
 	for {
 		err := r.connection(ctx, addr, first)
-		var away *errAway
+		var away *awayError
 		if !errors.As(err, &away) {
 			return err
 		}
@@ -157,14 +156,14 @@ func (r *rig) connection(ctx context.Context, addr string, first func(*link) err
 	heap.Init(&r.queue)
 	for {
 		err = r.session(ctx, l, addr)
-		var moved *errMoved
+		var moved *movedError
 		if !errors.As(err, &moved) {
 			break
 		}
 		l = moved.to
 	}
 	r.offline()
-	var away *errAway
+	var away *awayError
 	switch {
 	case err == nil || errors.Is(err, errLeave):
 		if e := r.leave(l); e != nil {
@@ -369,14 +368,14 @@ func (r *rig) fault(ctx context.Context, l *link, addr string, f ScriptedFault) 
 	switch f.Fault {
 	case FaultDrop:
 		abort(l.conn)
-		return &errAway{now.Add(f.For)}
+		return &awayError{now.Add(f.For)}
 	case FaultBlindZone:
 		// Nobody tells the gateway: the connection stays as it is until the vehicle is back.
 		r.offline()
 		pause(ctx, f.For)
 		abort(l.conn)
 		r.lost = now
-		return &errAway{time.Now()}
+		return &awayError{time.Now()}
 	case FaultDuplicate:
 		return r.duplicate(ctx, l, addr)
 	}
@@ -404,7 +403,7 @@ func (r *rig) duplicate(ctx context.Context, l *link, addr string) error {
 	}
 	r.keep(l)
 	l.close(false)
-	return &errMoved{second}
+	return &movedError{second}
 }
 
 // abort makes the close of a connection a reset, as the end of a modem's is.

@@ -138,7 +138,7 @@ func (a *agenda) next(since time.Duration) (f ScriptedFault, ok bool) {
 	*a = append((*a)[:0], (*a)[1:]...)
 	if f.Every > 0 {
 		again := f
-		again.At += f.Every * (1 + (since-f.At)/f.Every) // those that a long absence hid are left out
+		again.At = since - (since-f.At)%f.Every + f.Every // those that a long absence hid are left out
 		*a = append(*a, again)
 		a.sort()
 	}

@@ -35,8 +35,8 @@ func newTerminal(cfg Config) (*terminal, error) {
 		beatPeriod:   cfg.Heartbeat,
 	}
 	var p codec.Params
-	seconds := func(d time.Duration, most uint32) uint32 { return min(max(uint32(max(d, 0)/time.Second), 1), most) }
-	report, alarm := seconds(cfg.Period, 600), uint32(1000)
+	inSeconds := func(d time.Duration, most uint32) uint32 { return min(max(uint32(max(d, 0)/time.Second), 1), most) }
+	report, alarm := inSeconds(cfg.Period, 600), uint32(1000)
 	if cfg.Edition == codec.Edition2025 {
 		report, alarm = min(report, 30), 1
 	}
@@ -52,7 +52,7 @@ func newTerminal(cfg Config) (*terminal, error) {
 		{id: codec.ParamPlatformPort, number: 8999},
 		{id: codec.ParamHardwareVersion, text: "SIM-1"},
 		{id: codec.ParamFirmwareVersion, text: "1.0.0"},
-		{id: codec.ParamHeartbeatPeriod, number: seconds(cfg.Heartbeat, 240)},
+		{id: codec.ParamHeartbeatPeriod, number: inSeconds(cfg.Heartbeat, 240)},
 		{id: codec.ParamTerminalTimeout, number: 30},
 		{id: codec.ParamPlatformTimeout, number: 30},
 		{id: codec.ParamLoginRetryInterval, number: 30},
@@ -164,18 +164,17 @@ func (t *terminal) set(u *codec.Params) bool {
 		if p.Value(t.edition).State() != codec.StateValid {
 			continue
 		}
-		switch n := time.Duration(p.Number()); p.ID {
+		switch n := int64(p.Number()); p.ID {
 		case codec.ParamReportPeriod:
-			t.reportPeriod = n * time.Second
+			t.reportPeriod = seconds(n)
 		case codec.ParamAlarmReportPeriod:
+			t.alarmPeriod = seconds(n)
 			if t.edition == codec.Edition2016 {
-				n *= time.Millisecond
-			} else {
-				n *= time.Second
+				t.alarmPeriod /= 1000 // milliseconds
 			}
-			t.alarmPeriod = max(n, 100*time.Millisecond)
+			t.alarmPeriod = max(t.alarmPeriod, 100*time.Millisecond)
 		case codec.ParamHeartbeatPeriod:
-			t.beatPeriod = n * time.Second
+			t.beatPeriod = seconds(n)
 		default:
 			continue
 		}
@@ -183,6 +182,8 @@ func (t *terminal) set(u *codec.Params) bool {
 	}
 	return true
 }
+
+func seconds(n int64) time.Duration { return time.Duration(n * int64(time.Second)) }
 
 // answered says that the answer to a command is on its way; only then does a terminal leave.
 func (t *terminal) answered() {
