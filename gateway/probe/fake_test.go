@@ -103,7 +103,7 @@ func (c *fakeConn) serve() {
 		in = append(in, buf[:n]...)
 		before := c.frames
 		for !c.ended {
-			f, n, err := c.fake.next(in)
+			f, n, err := c.next(in)
 			if n == 0 {
 				break
 			}
@@ -161,8 +161,7 @@ func (c *fakeConn) right(f codec.Frame) []byte {
 	case codec.CommandActivation:
 		state, reason := uint8(1), uint8(0)
 		if !known(f.VIN()) {
-			state, reason = 2, 0
-			reason = 2
+			state, reason = 2, 2
 		}
 		b, _ := codec.NewActivationResponse(f.VIN(), state, reason).Append(nil)
 		return b

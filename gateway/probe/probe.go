@@ -211,9 +211,6 @@ type verdict struct {
 func pass(format string, args ...any) verdict { return verdict{Pass, fmt.Sprintf(format, args...)} }
 func warn(format string, args ...any) verdict { return verdict{Warn, fmt.Sprintf(format, args...)} }
 func fail(format string, args ...any) verdict { return verdict{Fail, fmt.Sprintf(format, args...)} }
-func skip(format string, args ...any) verdict {
-	return verdict{NotApplicable, fmt.Sprintf(format, args...)}
-}
 
 // play plays one case.
 func play(ctx context.Context, o *Options, vin string, r *Result) {
