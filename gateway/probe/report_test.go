@@ -152,3 +152,18 @@ func TestCases(t *testing.T) {
 		require.Equal(t, strings.HasPrefix(c.Name, "platform."), c.Platform, c.Name)
 	}
 }
+
+// TestMisMeasured: the check byte that a wrong length points to is never right by chance.
+func TestMisMeasured(t *testing.T) {
+	vin, err := codec.ParseVIN("LTEST000000000001")
+	require.NoError(t, err)
+	for _, e := range []codec.Edition{codec.Edition2016, codec.Edition2025} {
+		talk := &talk{edition: e, vin: vin}
+		for _, by := range []int{40, -9} {
+			for range 2000 {
+				b := talk.misMeasured(by)
+				require.NotEqual(t, codec.Check(b[2:codec.Need(b)-1]), b[codec.Need(b)-1])
+			}
+		}
+	}
+}
