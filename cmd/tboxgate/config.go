@@ -16,6 +16,8 @@ import (
 //	key      the name in the file; a path such as api.address in messages
 //	flag     the flag of serve that sets it (and TBOXGATE_… in the environment); on a list, each use adds an element
 //	into     on a list with a flag: the key of the element that the flag's value sets
+//	keep     on such a list: the flag takes those elements of the file that have the value already
+//	for      in an element of a list: the values of its key "type" that the setting belongs to, separated by |
 //	default  the value when nothing sets it, written as in the file
 //	oneof    the values allowed, separated by |
 //	min, max the bounds of a number, a size or a duration
@@ -33,7 +35,7 @@ type Config struct {
 	Admin           Admin       `key:"admin" doc:"Metrics and health: /metrics, /healthz, /readyz."`
 	NATS            NATS        `key:"nats" doc:"The embedded store."`
 	MQTT            MQTT        `key:"mqtt" doc:"The broker for MQTT devices: those of products whose protocol is mqtt."`
-	Sinks           []Sink      `key:"sinks" flag:"sink" into:"type" default:"nats" doc:"Where records go. --sink replaces the file's list."`
+	Sinks           []Sink      `key:"sinks" flag:"sink" into:"type" keep:"true" default:"nats" doc:"Where records go. The first is the one whose confirmation answers wait for; with several it is nats, which feeds the others. --sink takes those of its type from the file's list, with their settings, or one with the defaults."`
 	StoreHeartbeats bool        `key:"storeHeartbeats" doc:"Store heartbeats (0x07) and time syncs (0x08) as well."`
 	Products        []Product   `key:"products" flag:"product-key" into:"key" default:"gbt32960" doc:"The products that vehicles and devices belong to; each has its own settings. The first is the command line's default. --product-key replaces the file's list."`
 	AccessKeys      []AccessKey `key:"accessKeys" flag:"access-key" secret:"true" doc:"Access keys of the API as ID:SECRET, for containers and scripts; they may do everything. They are valid as long as they are given here; those of tboxgate keys, which can be limited, are kept in the data directory."`
@@ -88,13 +90,6 @@ type APITLS struct {
 type Admin struct {
 	Address string `key:"address" flag:"admin-listen" default:"127.0.0.1:9960" doc:"Where metrics and health are, HOST:PORT. Off loopback admin.token is needed."`
 	Token   string `key:"token" secret:"true" flag:"admin-token" doc:"Bearer token. When it is set, /metrics asks for it, and the command line's --addr and --token reach this gateway from another machine. /healthz and /readyz stay open."`
-}
-
-// Sink is one place records go to.
-type Sink struct {
-	Type    string `key:"type" oneof:"nats|discard" doc:"nats: the durable stream; discard: nowhere, for measuring."`
-	Payload string `key:"payload" default:"json" flag:"payload" oneof:"json|raw|both" doc:"A record holds the decoded frame, its bytes, or both."`
-	Batch   Batch  `key:"batch" doc:"nats: many frames in one message of the stream GBT32960_BATCH, for several times the throughput."`
 }
 
 // Batch is the batched layout.

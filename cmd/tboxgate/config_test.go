@@ -47,7 +47,7 @@ func TestConfigDefaults(t *testing.T) {
 		Admin:    Admin{Address: "127.0.0.1:9960"},
 		NATS:     NATS{SyncInterval: Sync(200 * time.Millisecond), MaxAge: 7 * 24 * time.Hour},
 		MQTT:     MQTT{Connections: 10000, PacketSize: 256 << 10, MessageRate: 30, KeepAlive: 20 * time.Minute, Subscriptions: 100},
-		Sinks:    []Sink{{Type: "nats", Payload: "json", Batch: Batch{MaxDelay: 2 * time.Millisecond}}},
+		Sinks:    []Sink{sinkOf(t, "nats", "json")},
 		Products: []Product{{Key: "gbt32960", Protocol: "gbt32960", Registration: "closed", CheckUnit: "warn"}},
 		Limits: Limits{Connections: 18000, Handshakes: 256, Window: 256, WindowBytes: 1 << 20, InFlightBytes: 64 << 20,
 			Inbound: 1 << 20, Outbound: 256 << 10, BadFrames: 16, MaxFrame: 65531},
@@ -93,7 +93,7 @@ log:
 			ProxyFrom: []Prefix{{netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("192.0.2.7/32")}}},
 	}, c.Listeners)
 	require.Equal(t, NATS{Listen: "10.0.0.1:4222", User: "reader", Password: "12345", MaxAge: 7 * 24 * time.Hour}, c.NATS)
-	require.Equal(t, []Sink{{Type: "discard", Payload: "raw", Batch: Batch{MaxDelay: 2 * time.Millisecond}}}, c.Sinks)
+	require.Equal(t, []Sink{sinkOf(t, "discard", "raw")}, c.Sinks)
 	require.Equal(t, []Product{
 		{Key: "p1", Protocol: "gbt32960", Registration: "open", InstanceID: "iot-1", Commands: []string{"query", "set"}, PrependTime: true,
 			CheckUnit: "warn", AccessKeys: []AccessKey{{ID: "p1key", Secret: "p1secret"}}},
@@ -125,7 +125,7 @@ func TestConfigPrecedence(t *testing.T) {
 	require.Equal(t, "127.0.0.1:2", c.Listeners[0].Address)
 	require.Equal(t, "127.0.0.1:3", c.Listeners[1].Address)
 	require.Equal(t, "time", c.Listeners[1].AckForm)
-	require.Equal(t, []Sink{{Type: "discard", Payload: "both", Batch: Batch{MaxDelay: 2 * time.Millisecond}}}, c.Sinks, "an element's flag changes each element")
+	require.Equal(t, []Sink{sinkOf(t, "discard", "both")}, c.Sinks, "an element's flag changes each element")
 	require.Equal(t, []AccessKey{{"a", "1"}, {"b", "2"}}, c.AccessKeys)
 
 	c, err = load(t, file, env, map[string][]string{"access-key": {"c:3,4"}})
@@ -204,8 +204,6 @@ func TestConfigErrors(t *testing.T) {
 		{name: "proxy", file: "listeners:\n  - proxyFrom: [everywhere]\n",
 			want: `tboxgate.yaml:2: listeners[0].proxyFrom[0]: "everywhere" is neither an address nor a range such as 10.0.0.0/8`},
 		{name: "no listener", file: "listeners: []\n", want: `tboxgate.yaml:1: listeners: at least one is needed`},
-		{name: "two sinks", file: "sinks: [{type: nats}, {type: discard}]\n", want: `tboxgate.yaml:1: sinks: exactly one is wanted, not 2`},
-		{name: "sink without type", file: "sinks: [{payload: raw}]\n", want: `tboxgate.yaml:1: sinks[0].type: missing; one of nats, discard`},
 		{name: "product key", flags: map[string][]string{"product-key": {"a.b"}},
 			want: `--product-key: "a.b" is not a product key (1-32 letters and digits)`},
 		{name: "product twice", file: "products: [{key: a}, {key: b}, {key: a}]\n",

@@ -102,14 +102,7 @@ func (l *configLoader) validate(c *Config) {
 		bad("nats.listen", "%q is not loopback, so nats.user and nats.password are needed", c.NATS.Listen)
 	}
 
-	if len(c.Sinks) != 1 {
-		bad("sinks", "exactly one is wanted, not %d", len(c.Sinks))
-	}
-	for i, s := range c.Sinks {
-		if s.Type == "" {
-			bad(fmt.Sprintf("sinks[%d].type", i), "missing; one of nats, discard")
-		}
-	}
+	l.checkSinks(c, bad)
 	checkProducts(c, bad)
 	checkMQTT(c, bad)
 	if c.Dev {

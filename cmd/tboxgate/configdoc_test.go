@@ -64,7 +64,7 @@ listeners:
 api: {address: "127.0.0.1:8960"}
 admin: {address: "0.0.0.0:9960", token: change-me-to-something-long}
 nats: {listen: "127.0.0.1:4222"}
-sinks: [{type: nats, payload: json}]
+sinks: [{type: nats, payload: json}, {type: kafka, brokers: ["10.0.0.8:9092"]}]
 products: [{key: gbt32960, registration: closed}]
 limits: {connections: 18000, perAddress: 0, window: 256}
 `

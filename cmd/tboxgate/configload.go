@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
 	"strconv"
@@ -145,6 +146,8 @@ func (l *configLoader) overlay(v reflect.Value, path string) {
 			l.from[at] = origin
 			if isScalar(s.Type) {
 				l.setText(f, s, values[len(values)-1], origin, at)
+			} else if s.Tag.Get("keep") != "" {
+				l.selectList(f, s, values, origin, at)
 			} else {
 				l.setList(f, s, values, origin, at)
 			}
@@ -209,6 +212,50 @@ func (l *configLoader) setList(v reflect.Value, s setting, texts []string, origi
 	}
 }
 
+// selectList takes for each text those elements of a list that have it already, with all their settings, or else a new
+// one, as setList does.
+func (l *configLoader) selectList(v reflect.Value, s setting, texts []string, origin, path string) {
+	into := s.Tag.Get("into")
+	text := func(e reflect.Value) string {
+		for _, es := range settings(e.Type()) {
+			if es.key == into {
+				return e.FieldByIndex(es.Index).String()
+			}
+		}
+		return ""
+	}
+	selected := reflect.MakeSlice(v.Type(), 0, len(texts))
+	from := origins{} // of the elements at their new places
+	for _, t := range texts {
+		found := false
+		for i := range v.Len() {
+			if text(v.Index(i)) != t {
+				continue
+			}
+			found = true
+			was, is := fmt.Sprintf("%s[%d]", path, i), fmt.Sprintf("%s[%d]", path, selected.Len())
+			for key, at := range l.from {
+				if rest, ok := strings.CutPrefix(key, was); ok {
+					from[is+rest] = at
+				}
+			}
+			selected = reflect.Append(selected, v.Index(i))
+		}
+		if !found {
+			one := reflect.New(v.Type()).Elem()
+			l.setList(one, s, []string{t}, origin, path)
+			selected = reflect.Append(selected, one.Index(0))
+		}
+	}
+	for key := range l.from {
+		if strings.HasPrefix(key, path+"[") {
+			delete(l.from, key)
+		}
+	}
+	maps.Copy(l.from, from)
+	v.Set(selected)
+}
+
 // setText reads one value.
 func (l *configLoader) setText(v reflect.Value, s setting, text, origin, path string) {
 	bad := func(format string, args ...any) { l.fail(origin, path, format, args...) }
@@ -220,7 +267,8 @@ func (l *configLoader) setText(v reflect.Value, s setting, text, origin, path st
 	} else {
 		switch p := v.Addr().Interface().(type) {
 		case *string:
-			if allowed := s.Tag.Get("oneof"); allowed != "" && !strings.Contains("|"+allowed+"|", "|"+text+"|") {
+			unset := text == "" && s.Tag.Get("default") == ""
+			if allowed := s.Tag.Get("oneof"); allowed != "" && !unset && !strings.Contains("|"+allowed+"|", "|"+text+"|") {
 				bad("%q is not allowed; one of %s", text, strings.ReplaceAll(allowed, "|", ", "))
 				return
 			}

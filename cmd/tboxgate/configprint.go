@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -32,8 +34,15 @@ func printConfig(w io.Writer, c *Config) error {
 
 func configNode(v reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
+	kind := ""
 	for _, s := range settings(v.Type()) {
 		f := v.FieldByIndex(s.Index)
+		if s.key == "type" {
+			kind = f.String()
+		}
+		if types := s.Tag.Get("for"); types != "" && !slices.Contains(strings.Split(types, "|"), kind) {
+			continue // a setting of elements of another type
+		}
 		var value *yaml.Node
 		switch {
 		case isScalar(s.Type):

@@ -22,8 +22,6 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
-	"github.com/tboxgate/tboxgate/gateway/sink"
-	"github.com/tboxgate/tboxgate/gateway/sink/discard"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
 	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
@@ -36,6 +34,7 @@ import (
 //
 //	state     the data directory is locked; later: seal key, store, registry, platforms, access keys
 //	doors     the addresses are bound, so that a port in use is known before the store starts
+//	sinks     where records go, and what feeds those beside the store
 //	commands  the dispatcher
 //	vehicles  the gateway: from here on vehicles are served
 //	broker    MQTT devices, if there are listeners for them
@@ -49,6 +48,7 @@ type node struct {
 	state    *state
 	doors    *doors
 	table    *session.Table
+	sinks    *sinks
 	commands *command.Dispatcher
 	marker   *duplicate.Marker // before the store's sink; nil with another one
 	last     *last.Keeper      // likewise
@@ -103,6 +103,9 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
+	if err := n.openSinks(); err != nil {
+		return n, err
+	}
 	n.keepLast()
 	n.endLeftSessions()
 	delivery := cfg.Commands.dispatcher()
@@ -146,7 +149,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 func (n *node) gatewayOptions() gateway.Options {
 	c := n.cfg
 	o := gateway.Options{
-		Sink: discard.Sink{}, Payload: sink.Payload(c.Sinks[0].Payload), Sessions: n.table, Gate: n.gate(), Commands: n.commands,
+		Sink: n.sinks.answering, Payload: n.sinks.payload, MaxRecord: n.sinks.maxRecord, Sessions: n.table, Gate: n.gate(), Commands: n.commands,
 		Refused: n.refused, Metrics: n.metrics, Trace: &n.traces, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
 		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
 		Limits: gateway.Limits{
@@ -157,9 +160,8 @@ func (n *node) gatewayOptions() gateway.Options {
 		},
 	}
 	if c.Sinks[0].Type == "nats" {
-		n.marker = duplicate.New(n.state.store.Sink(), stream.NewIndex(n.state.store.JetStream()), n.log)
+		n.marker = duplicate.New(n.sinks.answering, stream.NewIndex(n.state.store.JetStream()), n.log)
 		o.Sink = n.marker
-		o.MaxRecord = n.state.store.Sink().MaxBody()
 	}
 	for _, l := range c.Listeners {
 		ln := gateway.Listener{
@@ -326,9 +328,9 @@ func commandKind(c codec.Command) string {
 
 func (n *node) watch() {
 	n.metrics.Watch(metrics.Sources{
-		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.state.store.Healthy,
+		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.sinks.healthy,
 		Platforms:    func() int { return len(n.state.platforms.List()) },
-		StoreBacklog: func() int { return n.state.store.Sink().Stats().Waiting },
+		StoreBacklog: n.sinks.backlog,
 		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
 		Clock:        clock.Read,
 	})
@@ -347,10 +349,16 @@ func (n *node) notReady() []string {
 	case draining:
 		return []string{"draining"}
 	}
+	var why []string
 	if err := n.state.store.Healthy(); err != nil {
-		return []string{"store: " + err.Error()}
+		why = append(why, "store: "+err.Error())
 	}
-	return nil
+	if n.sinks.apart() {
+		if err := n.sinks.healthy(); err != nil {
+			why = append(why, "sink "+n.sinks.name+": "+err.Error())
+		}
+	}
+	return why
 }
 
 // stateTime is what the store gets at the end for what is still to be written, whatever the steps before have used.
@@ -393,6 +401,9 @@ func (n *node) stop(ctx context.Context) error {
 	n.traces.Close() // or the admin socket would wait for those who follow
 	if n.doors != nil {
 		step("admin socket", n.doors.socket.shutdown(ctx))
+	}
+	if n.sinks != nil {
+		step("sinks", n.sinks.close(ctx))
 	}
 	if n.state != nil {
 		stateCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stateTime)

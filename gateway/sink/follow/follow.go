@@ -96,6 +96,7 @@ func (f *Follower) Close(ctx context.Context) {
 	f.stop()
 	f.over.Wait()
 	for _, r := range f.readers {
-		r.settle(ctx)
+		f.over.Go(func() { r.settle(ctx) })
 	}
+	f.over.Wait()
 }

@@ -62,7 +62,7 @@ type reader struct {
 	known    bool // done is this process's own knowledge
 	config   jetstream.ConsumerConfig
 	recorded uint64 // done as the consumer's metadata have it
-	buf   []stream.Record
+	buf      []stream.Record
 }
 
 // held is one message whose records the sink has.
@@ -173,7 +173,7 @@ func (r *reader) place(ctx context.Context) (jetstream.Consumer, error) {
 	info := c.CachedInfo()
 	r.mu.Lock()
 	r.config = info.Config
-	gone := max(state.FirstSeq, 1) - 1 // all up to here
+	gone := max(state.FirstSeq, 1) - 1      // all up to here
 	if !r.known || r.done > state.LastSeq { // the first session, or the stream was made anew
 		r.known = true
 		r.done = min(info.AckFloor.Stream, state.LastSeq)
