@@ -83,6 +83,9 @@ func (v *sinkVehicle) silent() {
 	require.ErrorIs(v.t, err, os.ErrDeadlineExceeded, "answered without a store")
 }
 
+// leave hangs up, so that the gateway has nobody to wait for.
+func (v *sinkVehicle) leave() { require.NoError(v.t, v.nc.Close()) }
+
 // number is what report sent, in the JSON of the record.
 func number(t *testing.T, text []byte) int {
 	t.Helper()
@@ -268,6 +271,7 @@ func TestKafkaBesideTheStore(t *testing.T) {
 	require.Eventually(t, func() bool { return g.metric(t, `tboxgate_sink_healthy{sink="kafka"}`) == "1" }, patience, 50*time.Millisecond)
 	require.Equal(t, "0", g.metric(t, `tboxgate_sink_lost_total{sink="kafka",stream="GBT32960"}`))
 	requireReports(t, k.reports(t), sent, true)
+	v.leave()
 	g.interrupt(t)
 
 	// Events came along: this vehicle's two lives, the first of which the gateway ended itself.
@@ -315,6 +319,7 @@ func TestKafkaAnswers(t *testing.T) {
 	code, _, stderr := tboxgate(t, "", "gaps", "--data-dir", g.DataDir, "--vin", sinkVIN)
 	require.NotZero(t, code)
 	require.Contains(t, stderr, "the gateway's sink is kafka")
+	v.leave()
 	g.interrupt(t)
 }
 
@@ -388,6 +393,7 @@ func TestMQTTAnswersAndFollows(t *testing.T) {
 	}
 	g.ready(t, 200)
 	requireReports(t, b.reports(t), 20, true)
+	v.leave()
 	g.interrupt(t)
 
 	g = serve(t, dataDir(t), "--dev", "--config", config) // nats, mqtt and file
@@ -414,6 +420,7 @@ func TestMQTTAnswersAndFollows(t *testing.T) {
 	}, patience, 20*time.Millisecond)
 	requireReports(t, lines, 10, false)
 	require.Equal(t, 1, bytes.Count([]byte(g.stdout.String()), []byte("is running")))
+	v.leave()
 	g.interrupt(t)
 	require.NoError(t, b.server.Close())
 }

@@ -162,6 +162,8 @@ func (o Options) client() ([]kgo.Opt, error) {
 		kgo.ProducerLinger(time.Millisecond),
 		kgo.RetryBackoffFn(tally.Backoff),
 		kgo.MetadataMinAge(500 * time.Millisecond),
+		// A cluster that refuses connections is known to be away soon; a slow answer still has its time.
+		kgo.RetryTimeout(time.Second),
 	}
 	codec, ok := map[string]kgo.CompressionCodec{
 		"": kgo.ZstdCompression(), "zstd": kgo.ZstdCompression(), "lz4": kgo.Lz4Compression(),
