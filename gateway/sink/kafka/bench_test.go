@@ -6,13 +6,18 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/sink"
+	"github.com/tboxgate/tboxgate/gateway/sink/kafka"
+	"github.com/tboxgate/tboxgate/gateway/sink/sinktest"
 )
 
 // BenchmarkCompression compresses batches of real frames as JSON with each of Kafka's codecs: it is why zstd
@@ -56,5 +61,19 @@ func BenchmarkCompression(b *testing.B) {
 				b.ReportMetric(float64(len(batch))/float64(len(out)), "ratio")
 			})
 		}
+	}
+}
+
+// BenchmarkPublish stores in a cluster of three brokers in this process.
+func BenchmarkPublish(b *testing.B) {
+	for _, payload := range []sink.Payload{sink.PayloadJSON, sink.PayloadRaw} {
+		b.Run(string(payload), func(b *testing.B) {
+			c, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(12, defaultTopics...))
+			require.NoError(b, err)
+			defer c.Close()
+			s, err := kafka.New(kafka.Options{Brokers: c.ListenAddrs(), Payload: payload, Logger: slog.New(slog.DiscardHandler)})
+			require.NoError(b, err)
+			sinktest.Bench(b, s, payload == sink.PayloadRaw)
+		})
 	}
 }
