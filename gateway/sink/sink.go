@@ -55,14 +55,14 @@ type Sink interface {
 type EventSink interface {
 	Sink
 
-	// PublishEvent is Publish for an event. Events and records of one VIN keep no order between them.
+	// PublishEvent is Publish for an event. Events of one VIN keep their order; between events and records there is none.
 	PublishEvent(e *Event, to Receiver, ticket uint64) (stored bool)
 }
 
-// Event is something that happened to a vehicle: presence, a refused login, a step of a command. The
-// caller may reuse it, and Body, as soon as PublishEvent has returned.
+// Event is something that happened to a vehicle or another device: presence, a refused login, a step of a
+// command. The caller may reuse it, and Body, as soon as PublishEvent has returned.
 type Event struct {
-	VIN  codec.VIN
+	VIN  string // or the code of a platform, or the name of a device
 	Kind string // online, offline, refused, command
 	Body []byte // one JSON object
 }

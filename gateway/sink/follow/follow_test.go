@@ -89,7 +89,7 @@ func (s *slow) Publish(r *sink.Record, to sink.Receiver, ticket uint64) bool {
 }
 
 func (s *slow) PublishEvent(e *sink.Event, to sink.Receiver, ticket uint64) bool {
-	return s.take(sinktest.Stored{VIN: e.VIN.String(), Kind: e.Kind, Body: append([]byte(nil), e.Body...)}, false, "", to, ticket)
+	return s.take(sinktest.Stored{VIN: e.VIN, Kind: e.Kind, Body: append([]byte(nil), e.Body...)}, false, "", to, ticket)
 }
 
 var errAway = errors.New("the sink is away")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/tally"
 	"github.com/tboxgate/tboxgate/gateway/stream"
@@ -254,7 +253,7 @@ func (r *reader) event(rest string, msg jetstream.Msg, to receiver) {
 		return
 	}
 	to.more()
-	if r.opts.Sink.PublishEvent(&sink.Event{VIN: codec.MakeVIN([]byte(vin)), Kind: kind, Body: msg.Data()}, to, 0) {
+	if r.opts.Sink.PublishEvent(&sink.Event{VIN: vin, Kind: kind, Body: msg.Data()}, to, 0) {
 		to.Stored(0)
 	}
 }

@@ -199,7 +199,7 @@ func (s *Sink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) (stored 
 	c := s.converters.Get().(*form.Converter)
 	defer s.converters.Put(c)
 	facts := c.Facts(r)
-	values := topic.Values{VIN: r.VIN, Command: r.Command, Edition: r.Edition}
+	values := topic.Values{VIN: r.VIN.String(), Command: r.Command, Edition: r.Edition}
 	var all [3]*kgo.Record
 	n, size := 0, 0
 	headers := headers(facts, r)
@@ -228,8 +228,8 @@ func (s *Sink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) (stored 
 // PublishEvent produces one event and returns false; Stored follows.
 func (s *Sink) PublishEvent(e *sink.Event, to sink.Receiver, ticket uint64) (stored bool) {
 	r := &kgo.Record{
-		Topic: s.event.of(topic.Values{VIN: e.VIN, Kind: e.Kind}), Key: []byte(e.VIN.String()), Value: append([]byte(nil), e.Body...),
-		Headers: []kgo.RecordHeader{{Key: "vin", Value: []byte(e.VIN.String())}, {Key: "kind", Value: []byte(e.Kind)}},
+		Topic: s.event.of(topic.Values{VIN: e.VIN, Kind: e.Kind}), Key: []byte(e.VIN), Value: append([]byte(nil), e.Body...),
+		Headers: []kgo.RecordHeader{{Key: "vin", Value: []byte(e.VIN)}, {Key: "kind", Value: []byte(e.Kind)}},
 	}
 	s.produce([]*kgo.Record{r}, len(e.Body), to, ticket)
 	return false

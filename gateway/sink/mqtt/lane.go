@@ -10,7 +10,6 @@ import (
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
 
-	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/tally"
 )
@@ -51,12 +50,12 @@ type lane struct {
 }
 
 // publish puts a message behind those of its vehicle.
-func (s *Sink) publish(vin codec.VIN, m *message) {
+func (s *Sink) publish(vin string, m *message) {
 	if !s.tally.Take(m.size()) {
 		return
 	}
 	h := uint32(2166136261) // FNV-1a
-	for _, c := range vin {
+	for _, c := range []byte(vin) {
 		h = (h ^ uint32(c)) * 16777619
 	}
 	l := &s.lanes[h%lanes]

@@ -151,7 +151,7 @@ func (s *Sink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) (stored 
 	c := s.converters.Get().(*form.Converter)
 	defer s.converters.Put(c)
 	m := &message{to: to, ticket: ticket, contentType: "application/json"}
-	m.topic = string(s.topic.Append(nil, topic.Values{VIN: r.VIN, Command: r.Command, Edition: r.Edition}))
+	m.topic = string(s.topic.Append(nil, topic.Values{VIN: r.VIN.String(), Command: r.Command, Edition: r.Edition}))
 	if s.opts.Payload == sink.PayloadRaw {
 		if frame, ok := c.Frame(r); ok {
 			m.body, m.contentType = append([]byte(nil), frame...), "application/octet-stream"
@@ -161,7 +161,7 @@ func (s *Sink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) (stored 
 	if m.body == nil {
 		m.body = append([]byte(nil), c.JSON(r, s.opts.Payload == sink.PayloadBoth)...)
 	}
-	s.publish(r.VIN, m)
+	s.publish(r.VIN.String(), m)
 	return false
 }
 

@@ -264,7 +264,7 @@ func events(t *testing.T, st Store) {
 	}
 	var to Receipts
 	for i, kind := range []string{"online", "command", "offline"} {
-		ev := &sink.Event{VIN: codec.MakeVIN([]byte(vin(1))), Kind: kind, Body: fmt.Appendf(nil, `{"vin":%q,"n":%d}`, vin(1), i)}
+		ev := &sink.Event{VIN: vin(1), Kind: kind, Body: fmt.Appendf(nil, `{"vin":%q,"n":%d}`, vin(1), i)}
 		if e.PublishEvent(ev, &to, uint64(i)) {
 			to.Stored(uint64(i))
 		}

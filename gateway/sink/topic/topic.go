@@ -38,8 +38,11 @@ const (
 	Kind    = "kind"    // of an event: online
 )
 
+// longestName is that of MQTT devices; a VIN has 17 bytes.
+const longestName = 32
+
 // longest is the length that a field's value has at most, escaped.
-var longest = map[string]int{VIN: 3 * codec.VINSize, Command: 20, Edition: 4, Kind: 20}
+var longest = map[string]int{VIN: 3 * longestName, Command: 20, Edition: 4, Kind: 20}
 
 // Record lists the fields that a template for records may name, Event those for events.
 var (
@@ -61,7 +64,7 @@ type part struct{ text, field string }
 
 // Values fill a template in.
 type Values struct {
-	VIN     codec.VIN
+	VIN     string // or the name of a device, in events
 	Command codec.Command
 	Edition codec.Edition
 	Kind    string
@@ -149,7 +152,7 @@ func (t Template) Append(dst []byte, v Values) []byte {
 	for _, p := range t.parts {
 		switch p.field {
 		case VIN:
-			dst = t.alphabet.escape(dst, v.VIN.String())
+			dst = t.alphabet.escape(dst, v.VIN)
 		case Command:
 			dst = t.alphabet.escape(dst, v.Command.Name(v.Edition))
 		case Edition:
