@@ -65,7 +65,7 @@ func TestShown(t *testing.T) {
 }
 
 // newcomersSteps are the commands that the README shows, in this order.
-var newcomersSteps = []string{"serve", "simulate", "sessions", "tail", "send", "decode"}
+var newcomersSteps = []string{"serve", "simulate", "sessions", "tail", "send", "probe", "decode"}
 
 // TestREADME takes a newcomer's steps as the README shows them, in its order: everything works as it stands there, in one
 // directory, and prints what is shown. What goes on until Ctrl-C is started, and interrupted at the end.
@@ -95,6 +95,9 @@ func TestREADME(t *testing.T) {
 			running = append(running, start(t, append(c.args, "--addr", vehicles)...))
 			waitSessions(t, dir, 3)
 			continue
+		case "probe":
+			require.Equal(t, "127.0.0.1:8999", c.args[len(c.args)-1])
+			c.args[len(c.args)-1] = vehicles
 		case "decode":
 		default:
 			c.args = append(c.args, "--data-dir", dir)
