@@ -98,7 +98,11 @@ func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
 		return nil, err
 	}
 	if code := c.String("platform"); code != "" {
-		return s, p.addPlatform(c, s, code, vins, cfg, editions[0], styles[0], dials)
+		if len(editions) > 1 {
+			return nil, usagef(c, "--edition both: the link of a platform has one edition")
+		}
+		cfg.Edition, cfg.Dial = editions[0], dials.dial(code)
+		return s, p.addPlatform(c, s, code, vins, cfg, styles)
 	}
 	if err := enoughDescriptors(n); err != nil {
 		return nil, fmt.Errorf("simulate: %w", err)
@@ -115,9 +119,8 @@ func (p *program) newSimulation(c *cli.Context) (*simulation, error) {
 }
 
 // addPlatform makes the one driver of a simulation with --platform.
-func (p *program) addPlatform(c *cli.Context, s *simulation, code string, vins []string, cfg vehicle.Config, e codec.Edition,
-	style vehicle.Style, dials *peerTLS) error {
-	cfg.Edition, cfg.Style, cfg.Dial = e, style, dials.dial(code)
+func (p *program) addPlatform(c *cli.Context, s *simulation, code string, vins []string, cfg vehicle.Config,
+	styles []vehicle.Style) error {
 	if !c.IsSet("heartbeat") {
 		cfg.Heartbeat = 0 // a platform's profile has none
 	}
@@ -126,7 +129,7 @@ func (p *program) addPlatform(c *cli.Context, s *simulation, code string, vins [
 		password = v
 	}
 	d, err := vehicle.NewPlatform(vehicle.PlatformConfig{
-		Code: code, User: c.String("platform-user"), Password: password, Vehicles: vins, Vehicle: cfg,
+		Code: code, User: c.String("platform-user"), Password: password, Vehicles: vins, Styles: styles, Vehicle: cfg,
 	})
 	if err != nil {
 		return usagef(c, "%v", err)

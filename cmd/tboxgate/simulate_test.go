@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/vehicle"
 )
 
 // standIn is a gateway that answers every frame of vehicles with success and its time.
@@ -80,16 +82,17 @@ func TestSimulateMistakes(t *testing.T) {
 	require.NoError(t, os.WriteFile("bad.yaml", []byte("faults: [{fault: flood}]"), 0o600))
 	require.NoError(t, os.WriteFile("empty.pem", nil, 0o600))
 	for args, want := range map[string]string{
-		"--edition 2020":       "tboxgate simulate: --edition is 2016, 2025 or both\nSee: tboxgate simulate --help\n",
-		"--summary xml":        "tboxgate simulate: --summary is json, text or auto\nSee: tboxgate simulate --help\n",
-		"--drive fast":         "tboxgate simulate: --drive: vehicle: unknown drive \"fast\" (want road or day)\nSee: tboxgate simulate --help\n",
-		"--ca x.pem":           "tboxgate simulate: --ca needs --tls\nSee: tboxgate simulate --help\n",
-		"--tls --cert x.pem":   "tboxgate simulate: --cert and --key go together\nSee: tboxgate simulate --help\n",
-		"--tls --ca none.pem":  "tboxgate: open none.pem: no such file or directory\n",
-		"--tls --ca empty.pem": "tboxgate: empty.pem: no certificate in it\n",
-		"--script bad.yaml":    "tboxgate: bad.yaml: vehicle: faults[0]: unknown fault \"flood\" (want badCheck, blindZone, drop, duplicateVIN, garbage, slowReader, splitFrames)\n",
-		"--script none.yaml":   "tboxgate: open none.yaml: no such file or directory\n",
-		"--pace 0.001":         "tboxgate simulate: vehicle: a pace of 0.001 (want 0.01 to 1000)\nSee: tboxgate simulate --help\n",
+		"--edition 2020":              "tboxgate simulate: --edition is 2016, 2025 or both\nSee: tboxgate simulate --help\n",
+		"--summary xml":               "tboxgate simulate: --summary is json, text or auto\nSee: tboxgate simulate --help\n",
+		"--platform P --edition both": "tboxgate simulate: --edition both: the link of a platform has one edition\nSee: tboxgate simulate --help\n",
+		"--drive fast":                "tboxgate simulate: --drive: vehicle: unknown drive \"fast\" (want road or day)\nSee: tboxgate simulate --help\n",
+		"--ca x.pem":                  "tboxgate simulate: --ca needs --tls\nSee: tboxgate simulate --help\n",
+		"--tls --cert x.pem":          "tboxgate simulate: --cert and --key go together\nSee: tboxgate simulate --help\n",
+		"--tls --ca none.pem":         "tboxgate: open none.pem: no such file or directory\n",
+		"--tls --ca empty.pem":        "tboxgate: empty.pem: no certificate in it\n",
+		"--script bad.yaml":           "tboxgate: bad.yaml: vehicle: faults[0]: unknown fault \"flood\" (want badCheck, blindZone, drop, duplicateVIN, garbage, slowReader, splitFrames)\n",
+		"--script none.yaml":          "tboxgate: open none.yaml: no such file or directory\n",
+		"--pace 0.001":                "tboxgate simulate: vehicle: a pace of 0.001 (want 0.01 to 1000)\nSee: tboxgate simulate --help\n",
 	} {
 		_, _, stderr := tboxgate(t, "", append([]string{"simulate"}, strings.Fields(args)...)...)
 		require.Equal(t, want, stderr, args)
@@ -126,6 +129,41 @@ func TestSimulateScript(t *testing.T) {
 	code, stdout, stderr = tboxgate(t, "", append(args, "--summary", "text")...)
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "answered   24 success, 0 late, 0 refused, 0 wrong, 0 without an answer\n")
+}
+
+// TestSimulateOurselves plays every fault against our own gateway, in both editions and over a platform's
+// link: whatever happens on the way, in the end everything is answered.
+func TestSimulateOurselves(t *testing.T) {
+	dir := dataDir(t)
+	g := serve(t, dir, "--dev")
+	script := filepath.Join(t.TempDir(), "faults.yaml")
+	require.NoError(t, os.WriteFile(script, []byte(`faults:
+  - {at: 100ms, share: 50%, fault: badCheck}
+  - {at: 100ms, share: 50%, fault: garbage}
+  - {at: 200ms, for: 300ms, share: 50%, fault: splitFrames}
+  - {at: 300ms, for: 300ms, share: 30%, fault: slowReader}
+  - {at: 700ms, share: 30%, fault: duplicateVIN}
+  - {at: 1s, for: 1s, share: 30%, fault: drop}
+  - {at: 1s, for: 2200ms, share: 30%, fault: blindZone}
+`), 0o600))
+	args := []string{"simulate", "--addr", g.Addresses.Vehicles[0], "--period", "100ms", "--ramp", "100ms", "--script", script, "--cells", "300",
+		"--answer-timeout", "60s", "--pace", "10", "--duration", "5s"}
+	var out summary
+	code, stdout, stderr := tboxgate(t, "", append(args, "--vehicles", "40", "--edition", "both")...)
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
+	require.Greater(t, out.Faults, uint64(60))
+	require.Positive(t, out.Reconnects)
+	require.Positive(t, out.Reissues)
+	require.Positive(t, out.Damaged)
+
+	code, stdout, stderr = tboxgate(t, "", append(args, "--vin", "LTEST000000001001", "--vehicles", "20", "--platform", "TESTPLATFORM00001", "--seed", "3")...)
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
+	require.Positive(t, out.Faults)
+	require.Zero(t, out.Unanswered+out.Wrong+out.Refused)
+	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
+	require.Zero(t, g.exit(t), g.stderr.String())
 }
 
 // TestSimulateTLS: each vehicle shows the certificate that the template names.
@@ -205,4 +243,23 @@ func (ca *testCA) issue(t *testing.T, name string) {
 	for ext, block := range map[string]*pem.Block{".crt": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: raw}} {
 		require.NoError(t, os.WriteFile(filepath.Join(ca.dir, name+ext), pem.EncodeToMemory(block), 0o600))
 	}
+}
+
+// TestSimulateShows: the table and the line say the same of a run.
+func TestSimulateShows(t *testing.T) {
+	s := &simulation{vehicles: 5}
+	now := vehicle.Stats{Sent: 70, Acked: 60, Late: 2, Refused: 3, Reports: 40, Reissues: 7, Reconnects: 1, Commands: 4}
+	f := vehicle.Fleet{vehicle.StateOffline: 1, vehicle.StateDriving: 2, vehicle.StateAlarm: 1, vehicle.StateCharging: 1}
+	rows := s.table(now, 12.4, f, 90*time.Second)
+	require.Equal(t, "  time       1m30s", rows[0])
+	require.Equal(t, "  vehicles   4 of 5 online: 2 driving, 1 charging, 0 parked, 1 in alarm", rows[1])
+	require.Equal(t, "  sent       70 frames, 12/s: 40 reports, 7 reissues, 0 heartbeats", rows[2])
+	require.Equal(t, "  clock      not compared", rows[7])
+	require.Equal(t, "4 of 5 online, 70 sent (5/s), 60 answered, 3 errors, 1 reconnects, 4 commands, no answers",
+		s.line(now, vehicle.Stats{Sent: 20}, f, 10*time.Second))
+	require.Equal(t, "the gateway's is 1.3s ahead of ours (mean of 2 answers, each right to half a second)",
+		skewText(vehicle.Skew{Count: 2, Sum: 2600 * time.Millisecond}))
+	require.Equal(t, "the gateway's is 2s behind ours (mean of 1 answers, each right to half a second)",
+		skewText(vehicle.Skew{Count: 1, Sum: -2 * time.Second}))
+	require.Equal(t, "a row", fit("a row", io.Discard))
 }

@@ -2,8 +2,12 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"github.com/tboxgate/tboxgate/gateway/vehicle"
 )
@@ -34,13 +38,13 @@ func (s *simulation) watch(done <-chan struct{}, began time.Time) {
 			if !table {
 				say(s.p.stderr, "%s\n", s.line(now, before, fleet, every))
 			} else {
-				rows := s.table(now, before, fleet, time.Since(began))
+				rows := s.table(now, float64(now.Sent-before.Sent), fleet, time.Since(began))
 				if lines > 0 {
 					say(s.p.stderr, "\x1b[%dA", lines)
 				}
 				lines = len(rows)
 				for _, row := range rows {
-					say(s.p.stderr, "\r\x1b[K%s\n", row)
+					say(s.p.stderr, "\r\x1b[K%s\n", fit(row, s.p.stderr))
 				}
 			}
 			before = now
@@ -55,8 +59,18 @@ func (s *simulation) line(now, before vehicle.Stats, f vehicle.Fleet, every time
 		f.Online(), s.vehicles, now.Sent, rate, now.Acked, now.Errors(), now.Reconnects, now.Commands, &now.RTT)
 }
 
-// table is the state in rows of label and value.
-func (s *simulation) table(now, before vehicle.Stats, f vehicle.Fleet, took time.Duration) []string {
+// fit cuts a row to the width of the terminal: one that wraps would not be drawn over.
+func fit(row string, w any) string {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && utf8.RuneCountInString(row) >= width {
+			return string([]rune(row)[:width-1])
+		}
+	}
+	return row
+}
+
+// table is the state in rows of label and value; rate is in frames sent each second.
+func (s *simulation) table(now vehicle.Stats, rate float64, f vehicle.Fleet, took time.Duration) []string {
 	row := func(label, format string, args ...any) string {
 		return fmt.Sprintf("  %-10s %s", label, fmt.Sprintf(format, args...))
 	}
@@ -64,8 +78,7 @@ func (s *simulation) table(now, before vehicle.Stats, f vehicle.Fleet, took time
 		row("time", "%v", took.Round(time.Second)),
 		row("vehicles", "%d of %d online: %d driving, %d charging, %d parked, %d in alarm", f.Online(), s.vehicles,
 			f[vehicle.StateDriving], f[vehicle.StateCharging], f[vehicle.StateParked], f[vehicle.StateAlarm]),
-		row("sent", "%d frames, %d/s: %d reports, %d reissues, %d heartbeats", now.Sent, now.Sent-before.Sent, now.Reports, now.Reissues,
-			now.Heartbeats),
+		row("sent", "%d frames, %.0f/s: %d reports, %d reissues, %d heartbeats", now.Sent, rate, now.Reports, now.Reissues, now.Heartbeats),
 		row("answered", "%d success, %d late, %d refused, %d wrong, %d without an answer", now.Acked, now.Late, now.Refused, now.Wrong,
 			now.Unanswered),
 		row("latency", "%v", &now.RTT),
@@ -163,7 +176,7 @@ func (s *simulation) summary(t vehicle.Stats, took time.Duration) summary {
 func (s *simulation) report(took time.Duration) error {
 	t := s.total()
 	if s.text {
-		rows := s.table(t, vehicle.Stats{}, s.fleet(), took)
+		rows := s.table(t, float64(t.Sent)/took.Seconds(), s.fleet(), took)
 		rows = append(rows[:1], rows[2:]...) // nobody is online any more
 		if _, err := fmt.Fprintln(s.p.stdout, strings.Join(rows, "\n")); err != nil {
 			return err

@@ -132,3 +132,14 @@ func (m *motion) reports(e codec.Edition, period time.Duration) bool {
 	last := 3590 / d.pace
 	return d.since <= last && d.since+max(period.Seconds(), 1) > last
 }
+
+// blindZone is what the car's roads have of tunnels and valleys: every one to three hours of the day a
+// stretch of 20 to 90 s without a network, if it drives then. What it reports there it reissues behind it.
+func (c *car) blindZone() ScriptedFault {
+	m := c.motion.clone() // the car's own draws stay as they are
+	m.source.Seed(m.source.Uint64(), m.source.Uint64())
+	length := max(m.between(20, 90)/c.cfg.Pace, 3)
+	every := max(m.between(60, 180)*60/c.cfg.Pace, 2*length)
+	return ScriptedFault{At: seconds(int64(every * (0.2 + 0.8*m.draw()))), For: seconds(int64(length)), Every: seconds(int64(every)),
+		Share: 1, Fault: FaultBlindZone, road: true}
+}

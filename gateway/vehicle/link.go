@@ -67,9 +67,9 @@ type link struct {
 
 // obedient takes the commands of the gateway.
 type obedient struct {
-	answer   func(codec.Frame) []byte // nil: no answer
-	answered func(codec.Frame)        // after an answer was written
-	delay    time.Duration            // of answers
+	answer   func(codec.Frame) []byte        // nil: no answer
+	answered func(codec.Frame)               // after an answer was written
+	delay    func(codec.Frame) time.Duration // of the answer to a command
 }
 
 type lateAnswer struct {
@@ -293,13 +293,17 @@ func (l *link) read(until time.Time) error {
 // obey answers a command from the gateway.
 func (l *link) obey(f codec.Frame) {
 	answer := codec.Frame(l.obeys.answer(f))
-	switch {
-	case answer == nil, l.obeys.delay > 0 && len(l.late) == mostLate:
+	if answer == nil {
 		l.count.update(func(s *Stats) { s.Ignored++ })
-	case l.obeys.delay > 0:
-		l.late = append(l.late, lateAnswer{time.Now().Add(l.obeys.delay), answer})
-	default:
+		return
+	}
+	switch delay := l.obeys.delay(answer); {
+	case delay == 0:
 		_ = l.confirm(answer) // the next read fails too
+	case len(l.late) == mostLate:
+		l.count.update(func(s *Stats) { s.Ignored++ })
+	default:
+		l.late = append(l.late, lateAnswer{time.Now().Add(delay), answer})
 	}
 }
 

@@ -156,7 +156,7 @@ func (c *car) planNext(now time.Time) {
 	if most := now.Add(c.period()); c.report.After(most) {
 		c.report = most // the period has become shorter
 	}
-	if a := &c.motion.alarm; a.nears() {
+	if a := &c.motion.alarm; c.motion.day.on && a.level == 0 && a.coming.level >= seriousLevel {
 		if onset := c.clock.Add(time.Duration(a.in+1) * time.Second); onset.Before(c.report) {
 			c.report = onset
 		}

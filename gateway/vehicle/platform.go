@@ -16,6 +16,8 @@ type PlatformConfig struct {
 
 	Vehicles []string // the VINs of the vehicles that it relays
 
+	Styles []Style // how they answer commands, dealt out in turn; none: all as Vehicle says
+
 	// Vehicle holds the settings of the connection and the pattern of every vehicle; VIN and ICCID
 	// are not used. A platform sends heartbeats only if Heartbeat is above 0: its profile of the
 	// standard has none.
@@ -54,9 +56,12 @@ func NewPlatform(cfg PlatformConfig) (*Platform, error) {
 	self.serial-- // that was a try
 	var cars []*car
 	known := map[codec.VIN]bool{}
-	for _, vin := range cfg.Vehicles {
+	for i, vin := range cfg.Vehicles {
 		one := cfg.Vehicle
 		one.VIN = vin
+		if len(cfg.Styles) > 0 {
+			one.Style = cfg.Styles[i%len(cfg.Styles)]
+		}
 		if one, err = one.withDefaults(); err != nil {
 			return nil, err
 		}

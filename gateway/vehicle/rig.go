@@ -50,6 +50,10 @@ func newRig(cfg Config, self *car, cars []*car) *rig {
 	}
 	r.count.fleet[StateOffline] = len(cars)
 	r.agenda = cfg.Script.agenda(cfg.Seed, cfg.VIN)
+	if cfg.Drive == DriveDay && self == cars[0] {
+		r.agenda = append(r.agenda, self.blindZone())
+		r.agenda.sort()
+	}
 	return r
 }
 
@@ -59,6 +63,14 @@ func (r *rig) answer(f codec.Frame) []byte {
 		return c.answer(f)
 	}
 	return nil
+}
+
+// delay is how long the answer f to a command waits.
+func (r *rig) delay(f codec.Frame) time.Duration {
+	if c := r.byVIN[f.VIN()]; c != nil {
+		return c.cfg.delay()
+	}
+	return 0
 }
 
 func (r *rig) answered(f codec.Frame) {
@@ -74,7 +86,7 @@ func (r *rig) dial(ctx context.Context, addr string) (*link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vehicle: %w", err)
 	}
-	l := open(conn, r.cfg, &r.count, obedient{answer: r.answer, answered: r.answered, delay: r.cfg.delay()})
+	l := open(conn, r.cfg, &r.count, obedient{answer: r.answer, answered: r.answered, delay: r.delay})
 	l.trouble.random.Seed(seedOf(r.cfg.VIN), r.cfg.Seed)
 	return l, nil
 }
@@ -97,7 +109,7 @@ func (r *rig) run(ctx context.Context, addr string, first func(*link) error) err
 		if !errors.As(err, &away) {
 			return err
 		}
-		if !pause(ctx, time.Until(away.back)) {
+		if !pause(ctx, time.Until(away.back)) || ctx.Err() != nil {
 			return nil // there is no connection to log out on
 		}
 	}
@@ -364,7 +376,11 @@ func (r *rig) fault(ctx context.Context, l *link, addr string, f ScriptedFault) 
 		return nil // a platform may have several links
 	}
 	now := time.Now()
-	r.count.update(func(s *Stats) { s.Faults++ })
+	if !f.road {
+		r.count.update(func(s *Stats) { s.Faults++ })
+	} else if r.self.motion.day.phase != phaseDrive {
+		return nil
+	}
 	switch f.Fault {
 	case FaultDrop:
 		abort(l.conn)

@@ -43,6 +43,8 @@ type ScriptedFault struct {
 	Every time.Duration // played again after so long; 0: once
 	Share float64       // of the vehicles, 0 to 1
 	Fault Fault
+
+	road bool // no fault of a script: the road leads through a place without a network
 }
 
 // ParseScript reads a script, YAML of the form
@@ -107,7 +109,7 @@ func faultNames() string {
 	return strings.Join(names, ", ")
 }
 
-// pending are the faults that one vehicle plays, in the order of their times.
+// agenda are the faults that one vehicle plays, in the order of their times.
 type agenda []ScriptedFault
 
 // agenda deals the script's faults out: the seed says to whom.

@@ -116,6 +116,7 @@ func TestFaultDamageAnswered(t *testing.T) {
 }
 
 func TestFaultSplitFrames(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t, nil)
 	s := play(t, p, ScriptedFault{Share: 1, Fault: FaultSplitFrames, For: time.Hour}, func() {
 		for range 3 {
@@ -141,17 +142,20 @@ func TestFaultSplitFrames(t *testing.T) {
 // TestFaultsOfTheConnection: the vehicle is back on another connection and reissues what it missed.
 func TestFaultsOfTheConnection(t *testing.T) {
 	for _, fault := range []Fault{FaultDrop, FaultBlindZone} {
-		p := newPeer(t, nil)
-		f := ScriptedFault{At: 50 * time.Millisecond, Share: 1, Fault: fault, For: 2100 * time.Millisecond}
-		s := play(t, p, f, func() {
-			require.NotNil(t, p.next(codec.CommandVehicleLogin))
-			require.NotNil(t, p.next(codec.CommandVehicleLogin))
-			require.NotNil(t, p.next(codec.CommandReissue))
-			require.NotNil(t, p.next(codec.CommandRealtime))
+		t.Run(string(fault), func(t *testing.T) {
+			t.Parallel()
+			p := newPeer(t, nil)
+			f := ScriptedFault{At: 50 * time.Millisecond, Share: 1, Fault: fault, For: 2100 * time.Millisecond}
+			s := play(t, p, f, func() {
+				require.NotNil(t, p.next(codec.CommandVehicleLogin))
+				require.NotNil(t, p.next(codec.CommandVehicleLogin))
+				require.NotNil(t, p.next(codec.CommandReissue))
+				require.NotNil(t, p.next(codec.CommandRealtime))
+			})
+			require.EqualValues(t, 2, s.Connects)
+			require.EqualValues(t, 1, s.Reconnects)
+			require.Positive(t, s.Reissues)
 		})
-		require.EqualValues(t, 2, s.Connects)
-		require.EqualValues(t, 1, s.Reconnects)
-		require.Positive(t, s.Reissues)
 	}
 }
 
@@ -176,6 +180,7 @@ func TestFaultDuplicate(t *testing.T) {
 }
 
 func TestFaultSlowReader(t *testing.T) {
+	t.Parallel()
 	p := newPeer(t, nil)
 	s := play(t, p, ScriptedFault{At: time.Millisecond, Share: 1, Fault: FaultSlowReader, For: 200 * time.Millisecond}, func() {
 		for range 150 {
@@ -217,4 +222,91 @@ func TestTimeSyncWithoutTime(t *testing.T) {
 	require.NoError(t, v.Run(t.Context()))
 	require.EqualValues(t, 1, v.Stats().Wrong)
 	require.Zero(t, v.Stats().Skew.Count)
+}
+
+// TestRoadHasBlindZones: on a day's drive a vehicle passes places without a network, which no script has
+// to ask for, and reissues behind them what it reported there.
+func TestRoadHasBlindZones(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, nil)
+	cfg := quick(p.addr, codec.Edition2016)
+	cfg.Drive, cfg.Pace = DriveDay, 1000 // the longest between two is 11 s, each lasts 3 s
+	v := newVehicle(t, cfg)
+	v.rig.self.motion.enter(phaseDrive)
+	v.rig.self.motion.day.left = 1e6
+	require.True(t, v.rig.agenda[0].road)
+	v.rig.agenda[0].At = 50 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- v.Run(ctx) }()
+	require.NotNil(t, p.next(codec.CommandReissue))
+	cancel()
+	require.NoError(t, <-done)
+	s := v.Stats()
+	require.Zero(t, s.Faults, "it is no fault")
+	require.EqualValues(t, 1, s.Reconnects)
+	require.Zero(t, s.Errors())
+	for _, pace := range []float64{0.01, 1, 1000} {
+		c := testCar(t, Config{VIN: testVIN, Drive: DriveDay, Pace: pace})
+		z := c.blindZone()
+		require.GreaterOrEqual(t, z.Every, 2*z.For)
+		require.GreaterOrEqual(t, z.For, 3*time.Second)
+		require.Equal(t, z, c.blindZone())
+	}
+}
+
+// TestPlatformStyles: the vehicles behind a platform answer in their own styles, each with its own delay.
+func TestPlatformStyles(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, nil)
+	cfg := testPlatform(p.addr, codec.Edition2016, 2)
+	cfg.Styles, cfg.Vehicle.AnswerDelay = []Style{StyleLate, StyleEmpty}, 20*time.Millisecond
+	platform, err := NewPlatform(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- platform.Run(ctx) }()
+	conn := <-p.conns
+	require.NotNil(t, p.next(codec.CommandRealtime))
+	var both []byte
+	for _, vin := range cfg.Vehicles {
+		f := order(t, codec.Edition2016, codec.CommandControl, 3)
+		copy(f[4:], vin)
+		f[len(f)-1] = codec.Check(f[2 : len(f)-1])
+		both = append(both, f...)
+	}
+	_, err = conn.Write(both)
+	require.NoError(t, err)
+	first, second := p.next(codec.CommandControl), p.next(codec.CommandControl)
+	require.Equal(t, cfg.Vehicles[1], first.VIN().String(), "the late one comes later")
+	require.Empty(t, first.Unit())
+	require.Equal(t, cfg.Vehicles[0], second.VIN().String())
+	require.Equal(t, commandTime, second.Unit())
+	cancel()
+	require.NoError(t, <-done)
+}
+
+// TestPlatformDrops: a platform whose link breaks logs everybody in again and reissues for each.
+func TestPlatformDrops(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, nil)
+	cfg := testPlatform(p.addr, codec.Edition2016, 3)
+	cfg.Vehicle.Script = &Script{Faults: []ScriptedFault{{At: 50 * time.Millisecond, For: 2100 * time.Millisecond, Share: 1, Fault: FaultDrop},
+		{Share: 1, Fault: FaultDuplicate}}}
+	platform, err := NewPlatform(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- platform.Run(ctx) }()
+	reissued := map[string]bool{}
+	for len(reissued) < 3 {
+		reissued[p.next(codec.CommandReissue).VIN().String()] = true
+	}
+	cancel()
+	require.NoError(t, <-done)
+	s := platform.Stats()
+	require.EqualValues(t, 8, s.Logins)
+	require.EqualValues(t, 1, s.Reconnects)
+	require.EqualValues(t, 1, s.Faults, "a duplicate platform link is allowed, and not played")
+	require.Zero(t, s.Errors())
 }
