@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -45,6 +46,10 @@ func (p *program) probe(c *cli.Context) error {
 			return err
 		}
 		return listCases(p.stdout)
+	}
+	if all := c.Args().Slice(); len(all) > 1 && c.NumFlags() == 0 && strings.HasPrefix(all[1], "-") {
+		// The address is what the command is about, so it may stand before the flags.
+		return p.app().RunContext(c.Context, append(append([]string{"tboxgate", "probe"}, all[1:]...), all[0]))
 	}
 	args, err := arguments(c, 1, 1)
 	if err != nil {

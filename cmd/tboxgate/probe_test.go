@@ -60,12 +60,14 @@ func TestProbeOurselves(t *testing.T) {
 
 func TestProbeMistakes(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                           "an argument is missing: HOST:PORT",
-		"127.0.0.1:1 --tls":          "flags go before the arguments: --tls",
-		"--edition 2011 127.0.0.1:1": "--edition is 2016, 2025 or both",
-		"--format xml 127.0.0.1:1":   "--format is table, json or junit",
-		"--case answer 127.0.0.1:1":  "--case: probe: no such case: \"answer\" (see --list)",
+		"":                             "an argument is missing: HOST:PORT",
+		"--tls 127.0.0.1:1 --insecure": "flags go before the arguments: --insecure",
+		"--edition 2011 127.0.0.1:1":   "--edition is 2016, 2025 or both",
+		"--format xml 127.0.0.1:1":     "--format is table, json or junit",
+		"--case answer 127.0.0.1:1":    "--case: probe: no such case: \"answer\" (see --list)",
 		"--unknown-vin 123456789012345678 127.0.0.1:1": "probe: codec: bad VIN: \"123456789012345678\" has 18 bytes, want 1 to 17",
+		"127.0.0.1:1 --format xml":                     "--format is table, json or junit",
+		"127.0.0.1:1 --edition 2016 x":                 "unexpected argument \"127.0.0.1:1\"",
 		"--key a.key 127.0.0.1:1":                      "--key needs --tls",
 	} {
 		code, stdout, stderr := tboxgate(t, "", append([]string{"probe"}, strings.Fields(args)...)...)

@@ -121,5 +121,5 @@ func badSignature(t *talk) verdict {
 	case r.frame.Flag() == codec.FlagSuccess:
 		return pass("taken: the signature is not verified, or there is no key to verify it with")
 	}
-	return pass("answered %v", r.frame.Flag())
+	return t.flag2025(pass("answered %v", r.frame.Flag()), r, codec.FlagSignatureError)
 }

@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"fmt"
+
 	"github.com/tboxgate/tboxgate/codec"
 )
 
@@ -45,8 +47,16 @@ func oddUnit(change func([]byte) []byte) func(*talk) verdict {
 		case r.frame.Flag() == codec.FlagSuccess:
 			return pass("taken: success, %s", r.form)
 		}
-		return pass("answered %v, %s", r.frame.Flag(), r.form)
+		return t.flag2025(pass("answered %v, %s", r.frame.Flag(), r.form), r, codec.FlagStructureError)
 	}
+}
+
+// flag2025 adds which flag the 2025 edition has for what was refused, when another was answered.
+func (t *talk) flag2025(v verdict, r reply, want codec.Flag) verdict {
+	if t.edition == codec.Edition2025 && v.outcome == Pass && r.frame != nil && r.frame.Flag() != codec.FlagSuccess && r.frame.Flag() != want {
+		v.seen += fmt.Sprintf("; the edition has 0x%02x for it, %v", byte(want), want)
+	}
+	return v
 }
 
 // refused judges the answer to what must not be answered with success.
@@ -70,7 +80,7 @@ func shortUnit(t *talk) verdict {
 	if !r.closed && !r.fenced {
 		return fail("after the report a heartbeat was not answered within %v", t.o.Timeout)
 	}
-	return t.refused(r, "a report without a time")
+	return t.flag2025(t.refused(r, "a report without a time"), r, codec.FlagStructureError)
 }
 
 func shortLogin(t *talk) verdict {
@@ -114,5 +124,5 @@ func encryptedUnit(t *talk) verdict {
 	if !r.closed && !r.fenced {
 		return fail("after the report a heartbeat was not answered within %v", t.o.Timeout)
 	}
-	return t.refused(r, "a report that cannot be read")
+	return t.flag2025(t.refused(r, "a report that cannot be read"), r, codec.FlagDecryptError)
 }

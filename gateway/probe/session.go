@@ -40,10 +40,7 @@ func unknownVIN(t *talk) verdict {
 	if r.frame != nil && r.frame.Flag() == codec.FlagSuccess {
 		return warn("%s was let in: the gateway takes anybody, or knows it (see --unknown-vin)", t.unknown)
 	}
-	if r.frame != nil && t.edition == codec.Edition2025 && r.frame.Flag() != codec.FlagVINUnknown {
-		return pass("answered %v; the edition has 0x04, VIN does not exist", r.frame.Flag())
-	}
-	return t.refused(r, "")
+	return t.flag2025(t.refused(r, ""), r, codec.FlagVINUnknown)
 }
 
 func otherVIN(t *talk) verdict {
