@@ -1,6 +1,6 @@
 // Specgen turns the tables of codec/spec into Go code and documentation.
 //
-//	go run ./internal/specgen          write codec/zz_*.go, docs/protocol-*.md and docs/wireshark/gbt32960.lua
+//	go run ./internal/specgen          write codec/zz_*.go, docs/protocol-*.md, docs/schema/v1/frame-*.json and docs/wireshark/gbt32960.lua
 //	go run ./internal/specgen -check   fail when one of them is stale
 //
 // It runs in the folder codec; `go generate ./codec` calls it.
@@ -89,6 +89,11 @@ func generate(dir string) (map[string][]byte, error) {
 			files[name] = src
 		}
 		files[filepath.Join("..", "docs", "protocol-"+e+".md")] = []byte(docsFile(t))
+		schema, err := schemaFile(t)
+		if err != nil {
+			return nil, err
+		}
+		files[filepath.Join("..", "docs", "schema", fmt.Sprintf("v%d", schemaVersion), "frame-"+e+".json")] = schema
 	}
 	files[filepath.Join("..", "docs", "wireshark", "gbt32960.lua")] = []byte(wiresharkFile(tables))
 	return files, nil
