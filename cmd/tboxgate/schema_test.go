@@ -145,4 +145,3 @@ func eachMessage(t *testing.T, s *nats.Store, name string, fn func(subject strin
 		fn(m.Subject, m.Data)
 	}
 }
-

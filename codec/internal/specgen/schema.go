@@ -311,7 +311,7 @@ func controlKeys() object {
 // timeKeys are the keys of a time: null and hex for one that no calendar has.
 func timeKeys(key, doc string) object {
 	return object{
-		key: withDoc(object{"type": []string{"string", "null"}, "pattern": `^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00$`}, doc),
+		key:         withDoc(object{"type": []string{"string", "null"}, "pattern": `^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+08:00$`}, doc),
 		key + "Hex": object{"type": "string", "pattern": "^[0-9a-f]{12}$"},
 	}
 }
