@@ -34,9 +34,16 @@ race: ## run the tests with the race detector, in random order
 sdktest: ## run the tests with Alibaba Cloud's Go SDKs, old and current (a module of its own)
 	cd command/openapi/sdktest && $(GO) test ./...
 
-.PHONY: nodetest
-nodetest: ## run the tests with Alibaba Cloud's Node SDKs (needs node and npm, which installs them)
+.PHONY: nodesdks
+nodesdks:
 	cd command/openapi/sdktest/node && npm ci --ignore-scripts --no-audit --no-fund
+
+.PHONY: examples
+examples: nodesdks ## run the programs of docs/api.md (needs bash, curl, openssl, python3, node, npm, a JDK)
+	cd command/openapi/sdktest && $(GO) vet -tags examples ./... && $(GO) test -count=1 -tags examples -run Examples ./...
+
+.PHONY: nodetest
+nodetest: nodesdks ## run the tests with Alibaba Cloud's Node SDKs (needs node and npm, which installs them)
 	cd command/openapi/sdktest && $(GO) vet -tags node ./... && $(GO) test -count=1 -tags node -run Node ./...
 
 .PHONY: chaos
