@@ -109,6 +109,8 @@ func (p *program) app() *cli.App {
 			p.devicesCommand(),
 			p.platformsCommand(),
 			p.keysCommand(),
+			p.backupCommand(),
+			p.restoreCommand(),
 			p.configCommand(),
 			p.completionCommand(),
 		},

@@ -234,6 +234,7 @@ func (n *node) adminAPI() (http.Handler, error) {
 	api := admin.API{
 		Status: n.status, Sessions: n.table, Fleet: n.fleet(), Trace: &n.traces, Calls: calls, Products: adminProducts(n.cfg.Products),
 		Vehicles: n.state.registry, Devices: n.state.devices, Platforms: n.state.platforms, Keys: keyBackend{n.state.keys},
+		Store: storeKeeper{n.state},
 	}
 	n.state.keptFrames(n.reading, &api)
 	return api.Handler(), nil

@@ -161,7 +161,7 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 	if err := s.open(c.Context, nil); err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
-	api := admin.API{Vehicles: s.registry, Devices: s.devices, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}}
+	api := admin.API{Vehicles: s.registry, Devices: s.devices, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}, Store: storeKeeper{s}}
 	s.keptFrames(c.Context, &api)
 	o := &operator{Client: admin.NewLocalClient(api.Handler()), where: "the configuration's products are", close: closeAll}
 	for _, product := range api.Products {

@@ -86,6 +86,7 @@ func (p *program) vehiclesCommand() *cli.Command {
 				func(ctx context.Context, o *operator, vin codec.VIN) error {
 					return o.DeleteVehicle(ctx, o.productKey, vin)
 				}),
+			p.eraseCommand(),
 		},
 	}
 }

@@ -136,6 +136,7 @@ type API struct {
 	Products  []Product // those that vehicles can be registered in; nil: any
 	Platforms Platforms
 	Keys      Keys
+	Store     Store
 	Frames    Frames // nil when frames are not kept in the store
 	NoFrames  string // why not, as a text for operators
 }
@@ -162,6 +163,8 @@ const maxBody = 1 << 20
 //	GET    /v1/platforms            POST {"code","user","password","replace"}    DELETE ?code=C
 //	GET    /v1/keys                 POST a NewKey                                DELETE ?id=I
 //	PATCH  /v1/keys?id=I            {"disabled":true}
+//	DELETE /v1/vehicles/data?vin=V  the vehicle and all that is stored of it
+//	GET    /v1/backup               a tar file
 //	GET    /v1/frames               JSON lines; ?vin=V&command=C, each any number of times, &since=T&until=T&follow=true&merge=true
 //	GET    /v1/gaps?vin=V           JSON lines; &since=T&until=T&period=30s
 //	GET    /v1/last?vin=V           the last known state
@@ -183,6 +186,7 @@ func (a API) Handler() http.Handler {
 	mux.HandleFunc("PATCH /v1/keys", a.changeKey)
 	mux.HandleFunc("DELETE /v1/keys", a.deleteKey)
 	a.frameRoutes(mux)
+	a.storeRoutes(mux)
 	if a.Status != nil {
 		mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, a.Status())

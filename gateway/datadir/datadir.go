@@ -43,8 +43,8 @@ type Dir struct {
 }
 
 // Open makes the directory when it is missing (mode 0700), checks that it can be written, and locks
-// it. The error is one line that names the directory: *InUseError when another process holds it,
-// else what the file system said (errors.Is fs.ErrPermission and so on).
+// it, and brings what is in it to this Format. The error is one line that names the directory: *InUseError
+// when another process holds it, *FormatError when a newer program wrote it, else what the file system said (errors.Is fs.ErrPermission and so on).
 //
 // The lock is an advisory flock on the file "lock": the kernel frees it when the process ends,
 // however it ends, so a crash leaves nothing to clean up.
@@ -64,6 +64,10 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
 	}
 	if err := take(f, path); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	if err := settle(path); err != nil {
 		_ = f.Close()
 		return nil, err
 	}

@@ -157,7 +157,7 @@ var ErrNotKept = errors.New("the stream does not keep what it confirms")
 
 // keeps refuses a stream, made by somebody else, on which an answer would not mean stored.
 func keeps(c jetstream.StreamConfig) error {
-	why := ""
+	var why string
 	switch {
 	case c.Storage != jetstream.FileStorage:
 		why = "its storage is memory"
