@@ -2,6 +2,7 @@ package openapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -267,7 +268,7 @@ func TestRRpc(t *testing.T) {
 		deadline, ok := ctx.Deadline()
 		require.True(t, ok)
 		waited = time.Until(deadline).Round(time.Second)
-		if late == context.DeadlineExceeded {
+		if errors.Is(late, context.DeadlineExceeded) {
 			<-ctx.Done()
 		}
 		return result, late
