@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
-	"golang.org/x/sys/unix"
 
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
@@ -183,8 +182,9 @@ func (a *arrival) readProxyHeader() error {
 // peekSocket waits for input and copies it without taking it.
 func peekSocket(rc syscall.RawConn, buf []byte) (n int, err error) {
 	waitErr := rc.Read(func(fd uintptr) bool {
-		n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return !errors.Is(err, unix.EAGAIN)
+		var again bool
+		n, again, err = peekNow(int(fd), buf)
+		return !again
 	})
 	if err = errors.Join(waitErr, err); err == nil && n == 0 {
 		err = io.ErrUnexpectedEOF

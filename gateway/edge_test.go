@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"strings"
@@ -244,4 +245,20 @@ func TestTLSLongFrameInSmallRecords(t *testing.T) {
 		require.Equal(t, wireTime(at.Add(time.Duration(i)*time.Second)), p.answer(codec.CommandRealtime).Unit())
 	}
 	require.Len(t, h.sink.records(), 4)
+}
+
+// TestResponsive: a loop that is stuck is found.
+func TestResponsive(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Loops = 1 })
+	require.NoError(t, h.g.Responsive(t.Context()), "no loop has had a connection")
+	h.login(t, vin1)
+	require.NoError(t, h.g.Responsive(t.Context()))
+
+	stuck, free := make(chan struct{}), make(chan struct{})
+	defer close(free)
+	h.g.loops[0].box.put(mail{do: func() { close(stuck); <-free }})
+	<-stuck
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, h.g.Responsive(ctx), "1 of 1 event loops do not answer")
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
 
@@ -49,7 +47,7 @@ func (l *loop) tryFinish(c *conn) {
 			return
 		}
 	}
-	if err := unix.Shutdown(c.gc.Fd(), unix.SHUT_WR); err != nil {
+	if err := endSending(c.gc.Fd()); err != nil {
 		l.closeNow(c)
 	}
 }

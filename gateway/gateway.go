@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,6 +113,27 @@ func (g *Gateway) Reload() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Responsive asks every event loop for a sign of life and returns an error naming how many have given none when ctx
+// ends. A service manager's watchdog wants to know.
+func (g *Gateway) Responsive(ctx context.Context) error {
+	alive := make(chan struct{}, len(g.loops))
+	asked := 0
+	for _, l := range g.loops {
+		// One that has never had a connection, or has ended, has nothing to get stuck on.
+		if l.box.event.Load() != nil && l.box.put(mail{do: func() { alive <- struct{}{} }}) {
+			asked++
+		}
+	}
+	for n := range asked {
+		select {
+		case <-alive:
+		case <-ctx.Done():
+			return fmt.Errorf("gateway: %d of %d event loops do not answer: %w", asked-n, len(g.loops), context.Cause(ctx))
+		}
+	}
+	return nil
 }
 
 // leastLoaded is the loop with the fewest connections.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // keepLate holds on to the socket of a peer that has ended its side while
@@ -30,7 +29,7 @@ func (l *loop) keepLate(c *conn, gc gnet.Conn) bool {
 // putLate writes to a socket that gnet has given up. What does not fit into the
 // kernel's buffer at once ends it.
 func (l *loop) putLate(c *conn, b []byte) {
-	n, err := unix.Write(int(c.late), b)
+	n, err := writeNow(int(c.late), b)
 	l.count.Sent(max(n, 0))
 	if err != nil || n < len(b) {
 		l.closeLate(c)
@@ -40,7 +39,7 @@ func (l *loop) putLate(c *conn, b []byte) {
 // closeLate ends stateLate.
 func (l *loop) closeLate(c *conn) {
 	if c.state == stateLate {
-		_ = unix.Close(int(c.late))
+		_ = closeSocket(int(c.late))
 		l.wheel.remove(c)
 		l.leave(c)
 	}

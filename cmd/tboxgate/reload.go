@@ -22,6 +22,7 @@ type reloader struct {
 	cfg          *Config                 // as it was at the start
 	certificates func() error            // reads the certificate files again
 	level        *slog.LevelVar
+	begun, ended func() // tell the service manager
 	log          *slog.Logger
 }
 
@@ -65,6 +66,8 @@ func (r *reloader) version() (v struct {
 }
 
 func (r *reloader) reload() {
+	r.begun()
+	defer r.ended()
 	c, err := r.read()
 	if err != nil {
 		r.log.Error("reload: the configuration has a mistake; nothing of it is taken over", "error", firstOf(err))

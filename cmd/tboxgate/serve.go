@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 
@@ -33,6 +35,9 @@ func (p *program) serveCommand() *cli.Command {
 			if _, err := arguments(c, 0, 0); err != nil {
 				return err
 			}
+			if runtime.GOOS == "windows" {
+				return errors.New("serve runs on Linux and macOS, not on Windows; all else does here: decode, encode, simulate, and send with --addr or --api")
+			}
 			cfg, err := p.config(c)
 			if err != nil {
 				return configProblem(c, err)
@@ -53,6 +58,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 		defer func() { err = errors.Join(err, os.RemoveAll(cfg.DataDir)) }()
 	}
 	log, level := newLogger(p.stderr, cfg.Log)
+	manager := newNotifier(log)
 	warnDescriptors(log, cfg.Limits.Connections)
 	defer keepHeapFloor()()
 	n, err := startNode(ctx, cfg, log)
@@ -61,7 +67,8 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	}
 	status := n.status()
 	key, keyErr := p.devKey(ctx, n)
-	r := reloader{file: file, read: read, cfg: cfg, certificates: n.reloadCertificates, level: level, log: log}
+	serving := func() { manager.ready(n.state.registry.Len()) }
+	r := reloader{file: file, read: read, cfg: cfg, certificates: n.reloadCertificates, level: level, begun: manager.reloading, ended: serving, log: log}
 	r.listen()
 	err = errors.Join(keyErr, writeRunFile(status))
 	if err == nil {
@@ -69,7 +76,14 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
 			"admin", status.Addresses.Admin, "dataDir", status.DataDir, "version", status.Version)
 		warnClock(log, clock.Read())
+		serving()
+		watching, stopWatching := context.WithCancel(ctx)
+		var watch sync.WaitGroup
+		watch.Go(func() { manager.watch(watching, n.vehicles.Responsive) })
 		r.untilDone(ctx)
+		stopWatching()
+		watch.Wait()
+		manager.stopping()
 		log.Info("draining", "cause", context.Cause(ctx), "timeout", cfg.Drain.Timeout.String())
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)

@@ -61,8 +61,14 @@ func start(t *testing.T, args ...string) *process {
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
+	cmd.Env = append(os.Environ(), runMain+"=1")
+	return startEnv(t, cmd)
+}
+
+// startEnv starts a command that has its environment already.
+func startEnv(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	p := &process{cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), runMain+"=1")
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	require.NoError(t, p.cmd.Start())
 	go func() {

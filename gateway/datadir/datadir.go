@@ -14,8 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // lockName is the file that carries the lock; its text is the holder's process id.
@@ -76,8 +74,8 @@ func Open(path string) (*Dir, error) {
 
 // take locks f and writes the process id into it, which also shows that the disk takes writes.
 func take(f *os.File, path string) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	taken, err := lock(f)
+	if taken {
 		return &InUseError{Dir: path, PID: holder(f)}
 	}
 	if err != nil {

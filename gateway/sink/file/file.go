@@ -19,8 +19,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/gateway/sink/form"
 	"github.com/tboxgate/tboxgate/gateway/sink/tally"
@@ -117,9 +115,9 @@ func lock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("file: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if taken, err := tryLock(f); err != nil {
 		_ = f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if taken {
 			return nil, fmt.Errorf("%w %s", ErrLocked, dir)
 		}
 		return nil, fmt.Errorf("file: locking %s: %w", dir, err)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sys/unix"
 )
 
 // Streams and their subjects.
@@ -219,12 +218,11 @@ func affordable(dir string) (int64, error) {
 		}
 		at = filepath.Dir(at)
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(at, &disk); err != nil {
+	free, err := freeDisk(at)
+	if err != nil {
 		return 0, fmt.Errorf("nats: the free disk at %s cannot be told: %w", at, err)
 	}
-	free := int64(disk.Bavail * uint64(disk.Bsize))
-	err := filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // no store yet, or a file that went away
 		}
