@@ -3,6 +3,7 @@ GO        ?= go
 FUZZTIME  ?= 20s
 RACETESTS ?= ./...
 PERF      ?=
+PERFAPI   ?=
 SOAK      ?= 60s
 CRASHES   ?= 24
 CHAOS     ?= 3
@@ -107,6 +108,10 @@ bench: ## run the benchmarks of the codec, the table and the store
 perf: ## measure the gateway beside the floor, write docs/performance.md and the READMEs (PERF="-rounds 3" for a quick look)
 	$(GO) run ./gateway/internal/perf -out docs/performance.md $(PERF)
 	$(GO) test ./docs -run TestFigures -update
+
+.PHONY: perf-api
+perf-api: ## measure calls of the API down to the vehicle, write docs/performance.md (PERFAPI="-rounds 1 -d 2s" for a quick look)
+	$(GO) run ./gateway/internal/perf/api -out docs/performance.md $(PERFAPI)
 
 .PHONY: soak
 soak: ## churn for SOAK (default 60s): memory, goroutines and descriptors must not grow, no answer may be wrong

@@ -59,6 +59,7 @@ type Server struct {
 	PID      int
 	Vehicles []netip.AddrPort // where vehicles connect: over TCP, over TLS
 	Admin    string           // HOST:PORT of /metrics; "" for the floor
+	API      string           // HOST:PORT of a gateway's API
 	DataDir  string           // of a gateway
 
 	cmd   *exec.Cmd
@@ -104,15 +105,19 @@ func (o Options) yaml() string {
 	if o.Cert != "" {
 		tls = fmt.Sprintf(`, {address: "127.0.0.1:0", tls: {cert: %s, key: %s}}`, strconv.Quote(o.Cert), strconv.Quote(o.Key))
 	}
+	batch := ""
+	if o.Batch > 0 { // of nats alone
+		batch = fmt.Sprintf(", batch: {maxFrames: %d}", o.Batch)
+	}
 	return fmt.Sprintf(`dataDir: %s
 node: perf
 listeners: [{address: "127.0.0.1:0"}%s]
 api: {address: "127.0.0.1:0"}
 admin: {address: "127.0.0.1:0"}
-sinks: [{type: %s, payload: %s, batch: {maxFrames: %d}}]
+sinks: [{type: %s, payload: %s%s}]
 limits: {connections: 60000}
 log: {format: text, level: warn}
-`, strconv.Quote(filepath.Join(o.Dir, "data")), tls, o.Sink, o.Payload, o.Batch)
+`, strconv.Quote(filepath.Join(o.Dir, "data")), tls, o.Sink, o.Payload, batch)
 }
 
 // StartFloor runs the built floor.
@@ -182,7 +187,7 @@ func (s *Server) read(text []byte) error {
 	if err := json.Unmarshal(text, &status); err != nil {
 		return fmt.Errorf("the gateway's run.json: %w", err)
 	}
-	s.Admin = status.Addresses.Admin
+	s.Admin, s.API = status.Addresses.Admin, status.Addresses.API
 	for _, addr := range status.Addresses.Vehicles {
 		at, err := netip.ParseAddrPort(addr)
 		if err != nil {
