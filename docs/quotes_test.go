@@ -127,5 +127,5 @@ func isSaid(corpus, part string) bool {
 
 // knownElsewhere is what belongs to other programs and cannot be looked up here.
 var knownElsewhere = map[string]bool{
-	"Host": true, "msg": true, "send-proxy-v2": true, "proxy_protocol on": true, "max_payload": true,
+	"Host": true, "msg": true, "send-proxy-v2": true, "proxy_protocol on": true, "max_payload": true, "advertised.listeners": true,
 }

@@ -3,12 +3,17 @@ package metrics
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
+	"github.com/tboxgate/tboxgate/gateway/sink/follow"
 )
 
 const referenceHead = `# Metrics
@@ -64,6 +69,8 @@ func TestReference(t *testing.T) {
 		}
 	}
 	require.Empty(t, left, "a metric that belongs to no section")
+	fmt.Fprintf(&b, "\n## Other sinks\n\nOf sinks beside or instead of the store ([sinks.md](sinks.md)); `sink` is its name.\n\n%s", described(t, &follow.Collector{}))
+	fmt.Fprintf(&b, "\n## MQTT devices\n\nOf the broker for devices ([mqtt-devices.md](mqtt-devices.md)), where it has a listener.\n\n%s", described(t, &mqttdevice.Broker{}))
 	b.WriteString("\nBeside them are the Go runtime's (`go_*`) and the process's own (`process_*`): memory, garbage collection, goroutines, processor time,\ndescriptors.\n")
 
 	const file = "../../docs/metrics.md"
@@ -73,6 +80,32 @@ func TestReference(t *testing.T) {
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, string(want), b.String(), "run go test ./gateway/metrics -update and look at the diff")
+}
+
+var descText = regexp.MustCompile(`^Desc\{fqName: "(\w+)", help: "([^"]+)", unit: "[^"]*", constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
+
+// described is the table of a collector of another package, which cannot be asked for values without what it collects from.
+func described(t *testing.T, c prometheus.Collector) string {
+	t.Helper()
+	descs := make(chan *prometheus.Desc, 100)
+	c.Describe(descs)
+	close(descs)
+	rows := []string{}
+	for d := range descs {
+		m := descText.FindStringSubmatch(d.String())
+		require.NotNil(t, m, d.String())
+		kind, labels := "gauge", ""
+		if strings.HasSuffix(m[1], "_total") {
+			kind = "counter"
+		}
+		if m[3] != "" {
+			labels = "`" + strings.ReplaceAll(m[3], ",", "`; `") + "`"
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |\n", m[1], kind, labels, m[2]))
+	}
+	require.NotEmpty(t, rows)
+	slices.Sort(rows)
+	return "| metric | type | labels | |\n|---|---|---|---|\n" + strings.Join(rows, "")
 }
 
 func typeName(f *dto.MetricFamily) string {
