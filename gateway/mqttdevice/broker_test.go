@@ -450,6 +450,24 @@ func TestLimits(t *testing.T) {
 	require.Equal(t, uint64(1), b.Stats().OverLimit)
 }
 
+// TestRate: a device that sends faster than it may is read slower, and loses nothing.
+func TestRate(t *testing.T) {
+	b := newBench(t, memkv.New(), "n1", func(o *mqttdevice.Options) { o.Limits.MessageRate = 2 })
+	b.register(t, "D001")
+	d := b.connect(t, "D001")
+	for range 20 {
+		require.True(t, d.Publish("/"+product+"/D001/user/update", 0, false, "x").WaitTimeout(patience))
+	}
+	stored := func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.stored)
+	}
+	require.Never(t, func() bool { return stored() == 20 }, 300*time.Millisecond, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return stored() >= 3 }, patience, time.Millisecond, "more than came at once")
+	require.True(t, d.IsConnectionOpen())
+}
+
 // TestWill: the last will of a device whose connection breaks is stored.
 func TestWill(t *testing.T) {
 	b := newBench(t, memkv.New(), "n1")
