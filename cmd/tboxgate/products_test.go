@@ -50,7 +50,7 @@ products:
 	api := "http://" + g.Addresses.API
 	send := func(key, product, kind, vin string) string {
 		args := map[string][]string{"query": {"--params", "1"}, "control": {"--id", "3"}}[kind]
-		_, stdout, stderr := tboxgate(t, "", append([]string{"send", kind, "--api", api, "--access-key", key, "--product-key", product, "--vin", vin,
+		_, stdout, stderr := tboxgate(t, "", append([]string{"send", kind, "--api", api, "--access-key", key, "--product", product, "--vin", vin,
 			"--no-wait"}, args...)...)
 		return stdout + stderr
 	}
