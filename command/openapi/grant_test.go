@@ -226,3 +226,38 @@ func TestKeysAreLimitedAndDisabled(t *testing.T) {
 	_, err = keys.Create(ctx, openapi.NewKey{ExpiresAt: time.Now().Add(-time.Second)})
 	require.ErrorIs(t, err, openapi.ErrKeyGrant)
 }
+
+// tapped is a bucket whose watch a test can call.
+type tapped struct {
+	*memkv.KV
+	watch func(key string, value []byte)
+}
+
+func (k *tapped) Watch(ctx context.Context, fn func(key string, value []byte)) error {
+	k.watch = fn
+	return k.KV.Watch(ctx, func(string, []byte) {})
+}
+
+// An entry as it was before a key was disabled, which the watch brings late or again, does not enable it.
+func TestOldEntriesChangeNothing(t *testing.T) {
+	ctx, kv := context.Background(), &tapped{KV: memkv.New()}
+	keys, err := openapi.OpenKeys(ctx, kv, newBox(t, 1), nil, nil)
+	require.NoError(t, err)
+	defer keys.Close()
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "key"})
+	require.NoError(t, err)
+	before, err := kv.Get(ctx, "key")
+	require.NoError(t, err)
+	require.NoError(t, keys.SetDisabled(ctx, "key", true))
+	kv.watch("key", before)
+	found, ok := keys.Lookup("key")
+	require.True(t, ok)
+	require.True(t, found.Disabled)
+	require.NoError(t, keys.Delete(ctx, "key"))
+	kv.watch("key", before)
+	_, ok = keys.Lookup("key")
+	require.False(t, ok, "nor does it bring a deleted one back")
+	kv.watch("key", nil)
+	_, err = keys.Create(ctx, openapi.NewKey{ID: "key"})
+	require.NoError(t, err, "it may be made anew")
+}
