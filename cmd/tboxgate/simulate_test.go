@@ -201,6 +201,12 @@ func TestSimulateTLS(t *testing.T) {
 	code, _, stderr = tboxgate(t, "", append(args, "--cert", filepath.Join(dir, "{vin}.none"), "--key", filepath.Join(dir, "{vin}.key"))...)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "the client certificate cannot be read")
+
+	s.names = nil
+	probe := append([]string{"probe", "--tls", "--ca", filepath.Join(dir, "ca.crt"), "--vins", "2", "--case", "answer.heartbeat"}, template...)
+	code, stdout, stderr := tboxgate(t, "", append(probe, s.addr)...)
+	require.Zero(t, code, "%s%s", stdout, stderr)
+	require.ElementsMatch(t, vins, s.names, "a case a VIN, each with its certificate")
 }
 
 // testCA signs certificates of tests.
