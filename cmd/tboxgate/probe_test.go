@@ -35,8 +35,8 @@ func TestProbeOurselves(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
 	require.Greater(t, len(out.Results), 90)
 	for _, r := range out.Results {
-		if r.Case == "resync.loneMark" { // what half a mark hides is skipped with the frame that it seems to begin
-			continue
+		if r.Case == "answer.timeSync" && r.Outcome == probe.Warn {
+			continue // the machine has stood still for seconds
 		}
 		require.Equal(t, probe.Pass, r.Outcome, "%s %d: %s", r.Case, r.Edition, r.Seen)
 	}

@@ -210,11 +210,10 @@ func TestRightGateway(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, results, 102)
 	for _, r := range results {
-		allowed := []Outcome{Pass}
-		if r.Case.Name == "resync.loneMark" {
-			allowed = append(allowed, Warn) // codec.Next believes the mark
+		if r.Case.Name == "answer.timeSync" && r.Outcome == Warn {
+			continue // the machine has stood still for seconds
 		}
-		require.Contains(t, allowed, r.Outcome, "%s %d: %s", r.Case.Name, r.Edition, r.Seen)
+		require.Equal(t, Pass, r.Outcome, "%s %d: %s", r.Case.Name, r.Edition, r.Seen)
 		require.NotEmpty(t, r.Seen)
 		if r.Case.Name == "odd.encrypted" { // the fake knows 0x02 alone
 			require.Equal(t, r.Edition == codec.Edition2025, strings.Contains(r.Seen, "; the edition has 0x07 for it, decryptError"), r.Seen)

@@ -1,6 +1,9 @@
 package probe
 
 import (
+	"bytes"
+	"time"
+
 	"github.com/tboxgate/tboxgate/codec"
 )
 
@@ -122,32 +125,37 @@ func (t *talk) misMeasured(by int) []byte {
 }
 
 // loneMark sends one start character and then heartbeats. With the first character of the next frame it
-// looks like a start mark, whose length then hides some frames; it must not hide all.
+// looks like a start mark, whose length then hides some frames until they have come; it must not lose
+// them all.
 func loneMark(t *talk) verdict {
 	l := t.enter()
 	const beats = 40
-	data := []byte{t.edition.StartMark()}
-	for range beats {
-		data = append(data, t.heartbeat()...)
-	}
-	l.write(data)
-	wait, answers := t.o.Timeout, 0
-	for answers < beats {
+	beat, answers := t.heartbeat(), 0
+	take := func(wait time.Duration) bool {
 		f, err := l.next(wait)
 		if err != nil {
-			break
+			return false
 		}
-		if !answersTo(f, t.heartbeat()) || f.Flag() != codec.FlagSuccess {
-			return l.recovered([]codec.Frame{f}, answers > 0)
+		if !answersTo(f, beat) || f.Flag() != codec.FlagSuccess {
+			t.stop(l.recovered([]codec.Frame{f}, answers > 0))
 		}
 		answers++
-		wait = t.o.Quiet
+		return true
 	}
-	switch {
-	case answers == beats:
-		return pass("every frame behind it was answered")
-	case answers > 0:
-		return warn("%d of the %d frames behind it were lost, the others answered", beats-answers, beats)
+	l.write(append([]byte{t.edition.StartMark()}, beat...))
+	when := "the first only when more had come"
+	if take(t.o.Quiet) {
+		when = "the first at once"
 	}
-	return l.recovered(nil, false)
+	l.write(bytes.Repeat(beat, beats-1))
+	for answers < beats && take(t.o.Timeout) {
+		continue
+	}
+	switch answers {
+	case beats:
+		return pass("every frame behind it was answered, %s", when)
+	case 0:
+		return l.recovered(nil, false)
+	}
+	return warn("%d of the %d frames behind it were lost, the others answered", beats-answers, beats)
 }
