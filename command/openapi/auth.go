@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"net/http"
 	"strings"
@@ -20,12 +21,15 @@ func isV3(r *http.Request) bool {
 	return strings.HasPrefix(r.Header.Get("Authorization"), "ACS3-")
 }
 
-// readEnvelope finds action and version: in the parameters (signature 1) or in the headers (V3).
+// readEnvelope finds action and version: in the parameters, or, under V3, in the headers first. Signature 1 does not cover
+// headers, so there they mean nothing.
 func (req *request) readEnvelope() envelope {
+	e := envelope{action: req.all["Action"], version: req.all["Version"]}
 	if isV3(req.http) {
-		return envelope{action: req.http.Header.Get("x-acs-action"), version: req.http.Header.Get("x-acs-version")}
+		e.action = cmp.Or(req.http.Header.Get("x-acs-action"), e.action)
+		e.version = cmp.Or(req.http.Header.Get("x-acs-version"), e.version)
 	}
-	return envelope{action: req.all["Action"], version: req.all["Version"]}
+	return e
 }
 
 // claim is a signature that came with a request, ready to be checked against the secret of the key it names.

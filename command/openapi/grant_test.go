@@ -161,6 +161,21 @@ func TestSecurityTokens(t *testing.T) {
 	require.Equal(t, 4, a.commands.sent)
 }
 
+// Where the action may stand: under V3 in the header or, signed as well, in the parameters; under signature 1 in the
+// parameters alone.
+func TestPlaceOfTheAction(t *testing.T) {
+	a, _ := fleetAPI(t)
+	params := map[string]string{"ProductKey": testProduct, "DeviceName": "V1"}
+	require.Equal(t, true, a.call3(testKey, "", "GetDeviceStatus", params).json["Success"])
+	params["Action"], params["Version"] = "GetDeviceStatus", "2018-01-20"
+	require.Equal(t, true, a.call3(testKey, "", "", params).json["Success"])
+	params["Version"] = "2017-01-01"
+	require.Equal(t, true, a.call3(testKey, "", "", params).json["Success"], "the header goes before")
+	r := a.request("-", "DeviceName=V1")
+	r.Header.Set("x-acs-action", "GetDeviceStatus")
+	require.Equal(t, "MissingAction", code(a.do(r)))
+}
+
 func TestMakeGrant(t *testing.T) {
 	g, err := openapi.MakeGrant([]string{"a", "b", "a"}, []string{"read", "query", "read"})
 	require.NoError(t, err)
