@@ -45,6 +45,8 @@ func TestLanguages(t *testing.T) {
 			require.Equal(t, commands(en.code[i]), commands(zh.code[i]), "%s, code block %d", name, i+1)
 		}
 
+		require.Equal(t, commands(block{text: indented(en)}), commands(block{text: indented(zh)}), "indented code of %s", name)
+
 		levels := func(p page) (l []int) {
 			for _, h := range p.headings {
 				l = append(l, h.level)
@@ -55,6 +57,17 @@ func TestLanguages(t *testing.T) {
 		require.Equal(t, tableRows(en), tableRows(zh), "rows of the tables of %s", name)
 		require.Equal(t, targets(en), targets(zh), "links of %s", name)
 	}
+}
+
+// indented are the lines of code that is indented instead of fenced.
+func indented(p page) string {
+	var b strings.Builder
+	for line := range strings.Lines(p.prose) {
+		if strings.HasPrefix(line, "    ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // tableRows are the numbers of cells of all rows of all tables.

@@ -28,8 +28,14 @@ func docsCommands(text string) (calls [][]string) {
 			lines = append(lines, strings.Split(strings.ReplaceAll(block[2], "\\\n", " "), "\n")...)
 		}
 	}
-	for _, m := range docsInline.FindAllStringSubmatch(docsFence.ReplaceAllString(text, ""), -1) {
+	prose := docsFence.ReplaceAllString(text, "")
+	for _, m := range docsInline.FindAllStringSubmatch(prose, -1) {
 		lines = append(lines, m[1])
+	}
+	for line := range strings.Lines(prose) {
+		if code, indented := strings.CutPrefix(line, "    "); indented {
+			lines = append(lines, strings.TrimSuffix(code, "\n"))
+		}
 	}
 	for _, line := range lines {
 		line = strings.TrimPrefix(strings.ReplaceAll(line, "go run ./cmd/tboxgate", "tboxgate"), "$ ")
@@ -118,7 +124,7 @@ func documentedCommand(t *testing.T, app *cli.App, path string, words []string) 
 
 func TestDocsCommands(t *testing.T) {
 	require.Equal(t, [][]string{
-		{"decode", "--dissect"}, {"send", "--message", "'Stop safely'"}, {"serve", "--dev"}, {"tail", "--vin", "V", "--raw"}, {"encode", "-"},
+		{"decode", "--dissect"}, {"send", "--message", "'Stop safely'"}, {"serve", "--dev"}, {"tail", "--vin", "V", "--raw"}, {"encode", "-"}, {"gaps"},
 	}, docsCommands("say `tboxgate tail --vin V --raw | tboxgate encode -` or\n```sh\ntcpdump | A=b /usr/bin/tboxgate decode --dissect # look\n"+
-		"install tboxgate\n$ tboxgate send --message 'Stop safely' > f\n  go run ./cmd/tboxgate serve --dev &\n```\nor `tboxgate`"))
+		"install tboxgate\n$ tboxgate send --message 'Stop safely' > f\n  go run ./cmd/tboxgate serve --dev &\n```\nor `tboxgate`\n\n    tboxgate gaps  # b\n"))
 }
