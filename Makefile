@@ -91,6 +91,11 @@ wireshark: ## compare the Wireshark dissector with the codec (needs tshark)
 	$(GO) vet -tags wireshark ./docs/wireshark
 	$(GO) test -count=1 -tags wireshark ./docs/wireshark
 
+.PHONY: consumers
+consumers: ## run the example consumers against a gateway (needs python3 and a JDK)
+	$(GO) vet -tags consumers ./docs/consumers
+	$(GO) test -count=1 -tags consumers ./docs/consumers
+
 .PHONY: monitoring
 monitoring: ## test rules and dashboards with promtool and a real Prometheus (needs both)
 	$(GO) vet -tags prometheus ./docs/monitoring
