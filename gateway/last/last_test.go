@@ -188,7 +188,7 @@ func TestKeeper(t *testing.T) {
 			report(codec.CommandReissue, -300, vehicleItem(95, "900.0"))
 			report(codec.CommandRealtime, -100, vehicleItem(94, "901.0"))
 			report(codec.CommandRealtime, -30, vehicleItem(78, "1002.0"))
-			k = w.wait(t, vin, soc(78))
+			w.wait(t, vin, soc(78))
 
 			// A reissue that is newer, the logout, and a restart, which knows what was known.
 			w.put(t, "gw1", frame(t, vin, codec.CommandReissue, at(-20), `"info":[`+vehicleItem(77, "1003.0")+`]`),
