@@ -310,3 +310,49 @@ func TestPlatformDrops(t *testing.T) {
 	require.EqualValues(t, 1, s.Faults, "a duplicate platform link is allowed, and not played")
 	require.Zero(t, s.Errors())
 }
+
+// TestLateAnswers: an answer after its time is one all the same, and counted as late.
+func TestLateAnswers(t *testing.T) {
+	count := &counters{}
+	l := &link{count: count, timeout: time.Minute}
+	f := order(t, codec.Edition2016, codec.CommandRealtime, 1)
+	for _, ago := range []time.Duration{0, time.Hour} {
+		l.pending = []*request{{frame: f, sent: time.Now().Add(-ago)}}
+		l.answered(usual(f))
+	}
+	require.EqualValues(t, 2, count.Acked)
+	require.EqualValues(t, 1, count.Late)
+	require.Zero(t, count.Errors())
+}
+
+// TestUnansweredIsReissued: a report whose answer the connection's end took away is sent again as a
+// reissue, with the same data unit.
+func TestUnansweredIsReissued(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, func(f codec.Frame) []byte {
+		if f.Command() == codec.CommandRealtime {
+			return nil
+		}
+		return usual(f)
+	})
+	cfg := quick(p.addr, codec.Edition2025)
+	cfg.Period, cfg.Heartbeat = time.Hour, -1
+	v := newVehicle(t, cfg)
+	done := make(chan error, 1)
+	go func() { done <- v.Run(t.Context()) }()
+	conn := <-p.conns
+	report := p.next(codec.CommandRealtime)
+	require.NoError(t, conn.Close())
+	require.ErrorIs(t, <-done, ErrClosed)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- v.Run(ctx) }()
+	conn = <-p.conns
+	again := p.next(codec.CommandReissue)
+	require.Equal(t, report.Unit(), again.Unit())
+	require.Equal(t, report.RawVIN(), again.RawVIN())
+	require.NoError(t, conn.Close())
+	cancel()
+	<-done // cancelled or closed, whichever it saw first
+	require.EqualValues(t, 1, v.Stats().Reissues)
+}
