@@ -342,6 +342,23 @@ func (n *node) fleet() session.Fleet {
 	return session.Fleet{Table: n.table, Registry: n.state.registry}
 }
 
+// storeSpace is what the store has found out about its room.
+func (n *node) storeSpace() metrics.Space {
+	streams, disk := n.state.store.Space()
+	m := metrics.Space{DiskFree: -1}
+	if disk != nil {
+		m.DiskFree = disk.Free
+	}
+	for _, s := range streams {
+		st := metrics.StreamSpace{Stream: s.Stream, Bytes: s.Bytes, MaxBytes: s.MaxBytes, Kept: s.Kept, Left: s.Left}
+		if !s.Oldest.IsZero() {
+			st.Age = time.Since(s.Oldest)
+		}
+		m.Streams = append(m.Streams, st)
+	}
+	return m
+}
+
 // notReady is the answer to /readyz.
 func (n *node) notReady() []string {
 	switch n.phase.Load() {

@@ -28,6 +28,9 @@ func labelsOf(t *testing.T) map[string]map[string]bool {
 	m.Watch(metrics.Sources{
 		Sessions: func() int { return 0 }, Devices: func() int { return 0 }, Platforms: func() int { return 0 },
 		StoreHealthy: func() error { return nil }, StoreBacklog: func() int { return 0 },
+		StoreSpace: func() metrics.Space {
+			return metrics.Space{Streams: []metrics.StreamSpace{{Stream: "GBT32960"}}, DiskFree: 1}
+		},
 		Fleet: func() session.FleetSummary {
 			return session.FleetSummary{Sessions: []session.ListenerCount{{Listener: "l", Edition: 2016, Sessions: 1}}}
 		},

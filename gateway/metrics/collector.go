@@ -51,6 +51,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		descPlatforms, descHealthy, descBacklog} {
 		ch <- d
 	}
+	for _, d := range spaceDescs() {
+		ch <- d
+	}
 }
 
 // Collect reads every loop once, all its counters at the same moment, so that a difference is never negative.
@@ -122,6 +125,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ask(descDevices, sources.Devices)
 	ask(descPlatforms, sources.Platforms)
 	ask(descBacklog, sources.StoreBacklog)
+	if sources.StoreSpace != nil {
+		sources.StoreSpace().collect(ch)
+	}
 	if sources.StoreHealthy != nil {
 		healthy := 0.0
 		if sources.StoreHealthy() == nil {

@@ -57,6 +57,7 @@ type Sources struct {
 	Platforms    func() int   // platforms in the registry
 	StoreHealthy func() error // nil while the answering sink stores
 	StoreBacklog func() int   // records that the answering sink holds and the store has not confirmed
+	StoreSpace   func() Space // how much room is left for records
 
 	Fleet func() session.FleetSummary // the fleet in numbers; asked at most every fleetEvery
 	Clock func() clock.Status         // of the machine

@@ -31,6 +31,12 @@ func full() *Metrics {
 		Platforms:    func() int { return 2 },
 		StoreHealthy: func() error { return nil },
 		StoreBacklog: func() int { return 5 },
+		StoreSpace: func() Space {
+			return Space{
+				Streams:  []StreamSpace{{Stream: "GBT32960", Bytes: 1 << 20, MaxBytes: 1 << 30, Age: time.Hour, Kept: 24 * time.Hour, Left: 23 * time.Hour}},
+				DiskFree: 1 << 30,
+			}
+		},
 		Fleet: func() session.FleetSummary {
 			return session.FleetSummary{Online: 3, Offline: 4, Sessions: []session.ListenerCount{
 				{Listener: "0.0.0.0:8999", Edition: 2016, Sessions: 2}, {Listener: "0.0.0.0:8999", Platform: true, Edition: 2025, Sessions: 1},

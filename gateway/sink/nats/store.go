@@ -100,6 +100,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	broken error // why the embedded server cannot store, by the keeper
+	space  []Space
+	disk   *Disk
 	once   sync.Once
 	err    error // of Close
 }
@@ -122,6 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.kept.Go(s.keep)
+	s.kept.Go(s.watchSpace)
 	return s, nil
 }
 
