@@ -95,8 +95,12 @@ func openSinks(cfg *Config, store *nats.Store, log *slog.Logger) (_ *sinks, err 
 		return nil, err
 	}
 	s.closeReader = closeReader
+	lease := ""
+	if cfg.NATS.URL != "" { // there may be other gateways on it
+		lease = cfg.Node
+	}
 	for _, o := range s.own {
-		s.followers = append(s.followers, follow.Start(follow.Options{Name: o.name, Sink: o.sink, JetStream: js, Streams: streams, Logger: log}))
+		s.followers = append(s.followers, follow.Start(follow.Options{Name: o.name, Sink: o.sink, JetStream: js, Streams: streams, Lease: lease, Logger: log}))
 	}
 	return s, nil
 }

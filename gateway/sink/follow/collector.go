@@ -23,6 +23,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descHealthy    = desc("healthy", "1 while the sink stores what it is given and can be given it, else 0.")
+	descActive     = desc("active", "1 while this gateway feeds the sink, 0 while another one on the same store does.")
 	descStored     = desc("stored_total", "Records and events that the sink stored.")
 	descRetries    = desc("retries_total", "Attempts of the sink to store that were a repetition.")
 	descWaiting    = desc("waiting_records", "Records and events that the sink holds and has not stored.")
@@ -34,7 +35,7 @@ var (
 
 // Describe sends all descriptions.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descHealthy, descStored, descRetries, descWaiting, descLag, descAge, descLost, descUnreadable} {
+	for _, d := range []*prometheus.Desc{descHealthy, descActive, descStored, descRetries, descWaiting, descLag, descAge, descLost, descUnreadable} {
 		ch <- d
 	}
 }
@@ -64,6 +65,11 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		if c.Answering == nil || f.name != c.AnsweringName {
 			one(f.name, f.sink, f.Healthy())
 		}
+		active := 0.0
+		if f.Active() {
+			active = 1
+		}
+		send(descActive, prometheus.GaugeValue, active, f.name)
 		for _, s := range f.Stats() {
 			send(descLag, prometheus.GaugeValue, float64(s.Lag), f.name, s.Stream)
 			send(descAge, prometheus.GaugeValue, s.LagSeconds, f.name, s.Stream)

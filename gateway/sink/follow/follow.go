@@ -17,6 +17,8 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -31,7 +33,11 @@ type Options struct {
 	// Streams are the names of those to follow; one that does not exist is waited for. A stream whose
 	// subjects are those of events is read as events.
 	Streams []string
-	Logger  *slog.Logger // default: slog.Default()
+	// Lease, where several gateways may feed one sink from one store, is this gateway's name: one of them feeds
+	// it, and another takes over when that one stops or dies. Empty: this is the only one.
+	Lease    string
+	LeaseTTL time.Duration // default DefaultLease
+	Logger   *slog.Logger  // default: slog.Default()
 }
 
 // Follower feeds one sink.
@@ -40,6 +46,8 @@ type Follower struct {
 	sink    sink.EventSink
 	readers []*reader
 	stop    context.CancelFunc
+	closing chan context.Context
+	active  atomic.Bool
 	over    sync.WaitGroup
 }
 
@@ -48,15 +56,44 @@ func Start(o Options) *Follower {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	f := &Follower{name: o.Name, sink: o.Sink, stop: stop}
-	for _, name := range o.Streams {
-		r := newReader(o, name)
-		f.readers = append(f.readers, r)
-		f.over.Go(func() { r.run(ctx) })
+	if o.LeaseTTL <= 0 {
+		o.LeaseTTL = DefaultLease
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	f := &Follower{name: o.Name, sink: o.Sink, stop: stop, closing: make(chan context.Context, 1)}
+	for _, name := range o.Streams {
+		f.readers = append(f.readers, newReader(o, name))
+	}
+	if o.Lease == "" {
+		f.over.Go(func() { f.feed(ctx) })
+		return f
+	}
+	l := &lease{js: o.JetStream, key: o.Name, node: o.Lease, ttl: o.LeaseTTL, log: o.Logger.With("sink", o.Name)}
+	f.over.Go(func() { l.hold(ctx, f.feed) })
 	return f
 }
+
+// feed runs the readers until ctx ends, and has them leave their positions.
+func (f *Follower) feed(ctx context.Context) {
+	f.active.Store(true)
+	defer f.active.Store(false)
+	var readers sync.WaitGroup
+	for _, r := range f.readers {
+		readers.Go(func() { r.run(ctx) })
+	}
+	readers.Wait()
+	select {
+	case ctx := <-f.closing:
+		for _, r := range f.readers {
+			readers.Go(func() { r.settle(ctx) })
+		}
+		readers.Wait()
+	default: // the lease was lost: the positions are another gateway's now
+	}
+}
+
+// Active reports whether this gateway feeds the sink; without a lease it always does.
+func (f *Follower) Active() bool { return f.active.Load() }
 
 // StreamStats is how far one stream was followed.
 type StreamStats struct {
@@ -68,11 +105,14 @@ type StreamStats struct {
 	Trouble    error   // why the stream cannot be read, nil while it can
 }
 
-// Stats returns one for each stream.
+// Stats returns one for each stream. A follower that stands by has no lag.
 func (f *Follower) Stats() []StreamStats {
 	all := make([]StreamStats, len(f.readers))
 	for i, r := range f.readers {
 		all[i] = r.stats()
+		if !f.Active() { // another gateway knows
+			all[i].Lag, all[i].LagSeconds, all[i].Trouble = 0, 0, nil
+		}
 	}
 	return all
 }
@@ -93,10 +133,7 @@ func (f *Follower) Healthy() error {
 // Close stops reading, waits until what was read is stored or ctx ends, and leaves the position there. It
 // does not close the sink. What was not stored is read again at the next start: that is no error.
 func (f *Follower) Close(ctx context.Context) {
+	f.closing <- ctx
 	f.stop()
-	f.over.Wait()
-	for _, r := range f.readers {
-		f.over.Go(func() { r.settle(ctx) })
-	}
 	f.over.Wait()
 }

@@ -370,6 +370,60 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestLease: of two gateways on one store one feeds the sink; the other goes on where it stops, or dies.
+func TestLease(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	gateway := func(node string, to sink.EventSink) (f *follow.Follower, stop func(), kill func()) {
+		js, closeReader, err := s.OpenReader(node)
+		require.NoError(t, err)
+		f = follow.Start(follow.Options{Name: "slow", Sink: to, JetStream: js, Streams: allStreams, Lease: node, LeaseTTL: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})
+		stop = func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			f.Close(ctx)
+			closeReader()
+		}
+		return f, stop, closeReader
+	}
+	sent := 0
+	send := func(n int) {
+		publish(t, s, car, sent, sent+n)
+		sent += n
+	}
+	a, b, c := &slow{}, &slow{}, &slow{}
+	fa, stopA, _ := gateway("a", a)
+	send(100)
+	eventually(t, "a", func() bool { return a.count() == 100 && lag(fa) == 0 })
+	fb, stopB, killB := gateway("b", b)
+	send(100)
+	eventually(t, "still a", func() bool { return a.count() == 200 })
+	require.True(t, fa.Active())
+	require.False(t, fb.Active())
+	require.NoError(t, fb.Healthy())
+
+	stopA()
+	send(100)
+	eventually(t, "b", func() bool { return b.count() == 100 && lag(fb) == 0 && fb.Active() })
+	require.Equal(t, sequence(200, 300), b.numbers(t, car))
+
+	// It dies: the store does not hear of it any more, and no position is left.
+	fc, stopC, _ := gateway("c", c)
+	b.setAway(true)
+	send(100)
+	eventually(t, "b holds", func() bool { return b.count() == 200 })
+	killB()
+	eventually(t, "c takes over", func() bool { return fc.Active() && c.count() >= 100 && lag(fc) == 0 })
+	first := c.numbers(t, car)[0] // behind what b had left word of
+	require.LessOrEqual(t, first, 300)
+	require.Equal(t, sequence(first, 400), c.numbers(t, car))
+	eventually(t, "b knows", func() bool { return !fb.Active() })
+	send(50)
+	eventually(t, "c", func() bool { return c.count() == 450-first && lag(fc) == 0 })
+	require.Equal(t, sequence(first, 450), c.numbers(t, car))
+	stopB()
+	stopC()
+}
+
 // TestMetrics shows what operators look at.
 func TestMetrics(t *testing.T) {
 	s := openStore(t, t.TempDir())
@@ -380,6 +434,9 @@ func TestMetrics(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	require.NoError(t, reg.Register(&follow.Collector{Followers: []*follow.Follower{f}}))
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP tboxgate_sink_active 1 while this gateway feeds the sink, 0 while another one on the same store does.
+# TYPE tboxgate_sink_active gauge
+tboxgate_sink_active{sink="slow"} 1
 # HELP tboxgate_sink_healthy 1 while the sink stores what it is given and can be given it, else 0.
 # TYPE tboxgate_sink_healthy gauge
 tboxgate_sink_healthy{sink="slow"} 0
@@ -389,7 +446,7 @@ tboxgate_sink_lag_messages{sink="slow",stream="GBT32960"} 3
 # HELP tboxgate_sink_lost_total Messages that the stream's retention took before the sink had them.
 # TYPE tboxgate_sink_lost_total counter
 tboxgate_sink_lost_total{sink="slow",stream="GBT32960"} 0
-`), "tboxgate_sink_healthy", "tboxgate_sink_lag_messages", "tboxgate_sink_lost_total"))
+`), "tboxgate_sink_active", "tboxgate_sink_healthy", "tboxgate_sink_lag_messages", "tboxgate_sink_lost_total"))
 	problems, err := testutil.GatherAndLint(reg)
 	require.NoError(t, err)
 	require.Empty(t, problems)

@@ -79,6 +79,10 @@ func newReader(o Options, name string) *reader {
 
 // run reads for ever, in sessions: each begins behind what is stored and ends with a failure.
 func (r *reader) run(ctx context.Context) {
+	if !r.drain(ctx) { // of what an earlier lease had left with the sink
+		return
+	}
+	r.known = false // another gateway may have gone on meanwhile
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		wait := absentEvery
 		began, err := r.session(ctx)
