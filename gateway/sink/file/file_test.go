@@ -10,14 +10,17 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/sink"
@@ -263,6 +266,54 @@ func TestFullDisk(t *testing.T) {
 	to.Wait(t, 7)
 	require.Eventually(t, func() bool { return s.Healthy() == nil }, sinktest.Limit, time.Millisecond)
 	requireNumbers(t, dir, 10)
+	sinktest.Close(t, s)
+}
+
+// TestPartialWrite: the disk takes a part of what is written. The part goes, so that no line stands there torn
+// or twice.
+func TestPartialWrite(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, file.Options{Dir: dir, Payload: sink.PayloadRaw})
+	fill(t, s, 0, 3)
+	before, err := os.ReadFile(filepath.Join(dir, "frames.jsonl"))
+	require.NoError(t, err)
+
+	signal.Ignore(unix.SIGXFSZ) // else the limit ends the process
+	defer signal.Reset(unix.SIGXFSZ)
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_FSIZE, &old))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(len(before) + len(before)/2), Max: old.Max}))
+	var to sinktest.Receipts
+	for n := 3; n < 10; n++ {
+		s.Publish(sinktest.Record(t, "LTEST000000000001", n), &to, uint64(n))
+	}
+	unwell := func() bool { return s.Healthy() != nil && s.Stats().Retried > 5 }
+	ok := assert.Eventually(t, unwell, sinktest.Limit, time.Millisecond)
+	after, readErr := os.ReadFile(filepath.Join(dir, "frames.jsonl"))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_FSIZE, &old))
+	require.True(t, ok)
+	require.NoError(t, readErr)
+	require.LessOrEqual(t, len(after), len(before)+len(before)/2)
+	to.Wait(t, 7)
+	requireNumbers(t, dir, 10)
+	sinktest.Close(t, s)
+}
+
+// TestFailedSync: a FIFO takes what is written and cannot be flushed. What was written to it counts for
+// nothing; it is put aside, and the line goes to a new file.
+func TestFailedSync(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, unix.Mkfifo(filepath.Join(dir, "frames.jsonl"), 0o600))
+	s := open(t, file.Options{Dir: dir, Fsync: file.FsyncAlways})
+	fill(t, s, 0, 3)
+	require.Equal(t, uint64(1), s.Stats().Retried)
+	aside := names(t, dir, "frames")[0]
+	info, err := os.Stat(aside)
+	require.NoError(t, err)
+	require.Equal(t, os.ModeNamedPipe, info.Mode().Type())
+	require.NoError(t, os.Remove(aside))
+	requireNumbers(t, dir, 3)
+	require.NoError(t, s.Healthy())
 	sinktest.Close(t, s)
 }
 

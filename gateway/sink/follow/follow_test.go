@@ -370,6 +370,39 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestMessagesThatDoNotArrive: what the server has delivered and the follower never saw (here because somebody
+// else fetches it, else because a connection broke) is read again, in its place.
+func TestMessagesThatDoNotArrive(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	to := &slow{}
+	f, _ := start(t, s, to, nats.StreamRecords)
+	publish(t, s, car, 0, 10)
+	eventually(t, "the first", func() bool { return to.count() == 10 })
+	thief, err := s.JetStream().Consumer(t.Context(), nats.StreamRecords, "sink-slow")
+	require.NoError(t, err)
+	sent, stolen := 10, 0
+	for stolen < 3 {
+		got, err := thief.FetchNoWait(1)
+		require.NoError(t, err)
+		publish(t, s, car, sent, sent+20)
+		sent += 20
+		batch, err := thief.Fetch(1, jetstream.FetchMaxWait(10*time.Millisecond))
+		require.NoError(t, err)
+		publish(t, s, car, sent, sent+20)
+		sent += 20
+		for range got.Messages() {
+			stolen++
+		}
+		for range batch.Messages() {
+			stolen++
+		}
+	}
+	publish(t, s, car, sent, sent+10)
+	sent += 10
+	eventually(t, "all", func() bool { return to.count() >= sent && lag(f) == 0 })
+	require.Equal(t, sequence(0, sent), to.numbers(t, car))
+}
+
 // TestLease: of two gateways on one store one feeds the sink; the other goes on where it stops, or dies.
 func TestLease(t *testing.T) {
 	s := openStore(t, t.TempDir())
