@@ -53,7 +53,6 @@ type slow struct {
 	raw    []bool
 	nodes  []string
 	wait   []func()
-	noted  int // of wait
 	stored int
 }
 
@@ -336,7 +335,7 @@ func TestRetentionOvertakes(t *testing.T) {
 	stop()
 	publish(t, s, car, 110, 120) // 111..120
 	purge(116)
-	f, stop = start(t, s, to, nats.StreamRecords)
+	f, _ = start(t, s, to, nats.StreamRecords)
 	eventually(t, "the rest", func() bool { return to.count() == 64 && lag(f) == 0 })
 	require.EqualValues(t, 5, lost(f))
 	require.Equal(t, 115, to.numbers(t, car)[59])

@@ -171,7 +171,7 @@ func TestJSONThatIsTooLarge(t *testing.T) {
 		require.Equal(t, "tooLarge", c.Facts(&r2).Undecoded)
 		got, ok := c.Frame(&r2)
 		require.True(t, ok)
-		require.Equal(t, []byte(f), got)
+		require.Equal(t, f, got)
 	}
 }
 
