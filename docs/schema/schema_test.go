@@ -100,7 +100,7 @@ func TestMutatedFrames(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var m codec.Message
 	for i, f := range samples(t) {
-		for n := range 150 {
+		for n := range 60 {
 			h := codec.Header{Edition: f.Edition(), Command: f.Command(), Flag: f.Flag(), VIN: [17]byte(f.RawVIN()), Encryption: f.Encryption()}
 			unit := bytes.Clone(f.Unit())
 			switch n % 5 {
