@@ -108,6 +108,10 @@ func TestEraseVehicle(t *testing.T) {
 		return n
 	}
 	require.Len(t, of(g), 3)
+	require.Eventually(t, func() bool { // the room left is shown
+		_, text := get(t, "http://"+g.Addresses.Admin+"/metrics")
+		return strings.Contains(text, `tboxgate_store_max_bytes{stream="GBT32960_BATCH"}`) && strings.Contains(text, "tboxgate_store_disk_free_bytes ")
+	}, patience, 20*time.Millisecond)
 	out := ok(t, "vehicles", "erase", "--data-dir", dir, vins[0])
 	require.Regexp(t, `^LTEST000000000001: [1-9][0-9]* frames, [1-9][0-9]* events, [1-9][0-9]* entries erased\n$`, out)
 	left := of(g)

@@ -332,6 +332,7 @@ func (n *node) watch() {
 		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.sinks.healthy,
 		Platforms:    func() int { return len(n.state.platforms.List()) },
 		StoreBacklog: n.sinks.backlog,
+		StoreSpace:   n.storeSpace,
 		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
 		Clock:        clock.Read,
 	})
