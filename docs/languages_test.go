@@ -10,10 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// translated are the pages that exist in Chinese as well.
-var translated = []string{"README.md"}
-
-func chinese(name string) string { return strings.TrimSuffix(name, ".md") + ".zh-CN.md" }
+const inChinese = ".zh-CN.md"
 
 var codeComment = regexp.MustCompile(`(^| +)#.*$`)
 
@@ -30,8 +27,15 @@ func commands(b block) (lines []string) {
 // TestLanguages: what a page says in two languages cannot drift apart where it can be compared. Code blocks are the same
 // but for comments, diagrams but for their words; headings, tables and links are the same in number, order and target.
 func TestLanguages(t *testing.T) {
-	for _, name := range translated {
-		en, zh := readPage(t, name), readPage(t, chinese(name))
+	compared := 0
+	for _, zh := range pages(t) {
+		name, isChinese := strings.CutSuffix(zh.path, inChinese)
+		if !isChinese {
+			continue
+		}
+		compared++
+		name += ".md"
+		en := readPage(t, name)
 		require.Contains(t, en.links(), path.Base(zh.path))
 		require.Contains(t, zh.links(), path.Base(en.path))
 
@@ -57,6 +61,7 @@ func TestLanguages(t *testing.T) {
 		require.Equal(t, tableRows(en), tableRows(zh), "rows of the tables of %s", name)
 		require.Equal(t, targets(en), targets(zh), "links of %s", name)
 	}
+	require.NotZero(t, compared)
 }
 
 // indented are the lines of code that is indented instead of fenced.
@@ -85,8 +90,8 @@ func tableRows(p page) (rows []int) {
 func targets(p page) (list []string) {
 	for _, target := range p.links() {
 		file, _, _ := strings.Cut(target, "#") // an anchor is in the page's language
-		file = strings.Replace(file, ".zh-CN.md", ".md", 1)
-		if file != "" && path.Base(file) != path.Base(strings.Replace(p.path, ".zh-CN.md", ".md", 1)) {
+		file = strings.Replace(file, inChinese, ".md", 1)
+		if file != "" && path.Base(file) != path.Base(strings.Replace(p.path, inChinese, ".md", 1)) {
 			list = append(list, file)
 		}
 	}
