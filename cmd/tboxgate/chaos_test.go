@@ -17,6 +17,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // The chaos tests take disks and brokers away from a gateway under load (make chaos). They need root, to
@@ -101,7 +102,7 @@ func (c *chaos) flows() {
 // stands waits until the gateway says that it stores nothing, and looks that it lives and answers nothing.
 func (c *chaos) stands() {
 	c.t.Helper()
-	require.Eventually(c.t, func() bool { return c.ready() == 503 }, 3*patience, 20*time.Millisecond, "the gateway does not say that the store fails")
+	require.Eventually(c.t, func() bool { return c.ready() == 503 }, 10*patience, 20*time.Millisecond, "the gateway does not say that the store fails; stderr:\n%s", &c.g.stderr)
 	// What was confirmed just before may still be on its way to the vehicles.
 	require.Eventually(c.t, func() bool {
 		n := c.fleet.answeredFrames()
@@ -119,11 +120,13 @@ func TestChaosFullDisk(t *testing.T) {
 		c := startChaos(t, 0, filepath.Join(disk, "data"), "nats: {maxBytes: 1GiB, listen: \"127.0.0.1:0\"}\n"+sinks)
 		size := 40
 		for range chaosRounds(t) {
+			leave(t, disk, 256<<10)
 			c.stands()
 			size += 40
 			system(t, "mount", "-o", fmt.Sprintf("remount,size=%dm", size), disk)
 			c.flows()
 		}
+		leave(t, disk, 256<<10)
 		c.stands()
 		system(t, "mount", "-o", "remount,size=600m", disk)
 		c.flows()
@@ -131,6 +134,23 @@ func TestChaosFullDisk(t *testing.T) {
 		c.fleet.requireStored(t, c.g.Addresses.NATS)
 		require.NoError(t, c.g.cmd.Process.Signal(os.Interrupt))
 		require.Zero(t, c.g.exit(t), c.g.stderr.String())
+	}
+}
+
+// leave fills a disk but for so many bytes.
+func leave(t *testing.T, disk string, bytes uint64) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(disk, "ballast"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	for block := make([]byte, 64<<10); ; {
+		var d unix.Statfs_t
+		require.NoError(t, unix.Statfs(disk, &d))
+		if d.Bavail*uint64(d.Bsize) <= bytes+uint64(len(block)) {
+			return
+		}
+		_, err := f.Write(block)
+		require.NoError(t, err)
 	}
 }
 

@@ -96,8 +96,8 @@ func (fl *crashFleet) vehicle(nc net.Conn, vin string) {
 		b, _ := codec.AppendFrame(nil, h, unit)
 		return b
 	}
-	now := codec.AppendTime(nil, time.Now())
-	login := append(append([]byte(nil), now...), 0, 1)
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, codec.Beijing)
+	login := append(codec.AppendTime(nil, time.Now()), 0, 1)
 	login = append(append(login, "89860000000000000001"...), 1, 0)
 	flight := [][]byte{frame(codec.CommandVehicleLogin, login)}
 	if _, err := nc.Write(flight[0]); err != nil {
@@ -115,8 +115,10 @@ func (fl *crashFleet) vehicle(nc net.Conn, vin string) {
 		flight = flight[1:]
 		var out []byte
 		for len(flight) < crashWindow {
-			unit := append(append([]byte(nil), now...), 0x80, 0, 8) // a user-defined item of eight bytes
-			r := frame(codec.CommandRealtime, binary.BigEndian.AppendUint64(unit, fl.next()))
+			n := fl.next()
+			// A second of its own for each: reports of one second would be looked up, whether they repeat another.
+			unit := append(codec.AppendTime(nil, began.Add(time.Duration(n)*time.Second)), 0x80, 0, 8) // a user-defined item of eight bytes
+			r := frame(codec.CommandRealtime, binary.BigEndian.AppendUint64(unit, n))
 			flight, out = append(flight, r), append(out, r...)
 		}
 		if _, err := nc.Write(out); err != nil {
