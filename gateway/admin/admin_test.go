@@ -495,3 +495,13 @@ func TestRemoteClient(t *testing.T) {
 	_, err := admin.NewRemoteClient(srv.URL, "x").Status(t.Context())
 	require.ErrorIs(t, err, admin.ErrNoGateway)
 }
+
+// TestProfiles: a running gateway can be profiled, and its command line, which may hold secrets, is not told.
+func TestProfiles(t *testing.T) {
+	h := admin.API{Status: func() admin.Status { return admin.Status{} }}.Handler()
+	for name, want := range map[string]int{"heap": 200, "goroutine": 200, "cmdline": 404, "nothing": 404} {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/v1/pprof/"+name, nil))
+		require.Equal(t, want, rec.Code, name)
+	}
+}

@@ -147,6 +147,7 @@ const maxBody = 1 << 20
 // Handler returns the routes, all below /v1/:
 //
 //	GET    /v1/status
+//	GET    /v1/pprof/NAME           profiles of the Go runtime: profile, heap, goroutine, …
 //	GET    /v1/sessions             JSON lines; ?vin=V for one
 //	DELETE /v1/sessions?vin=V       kick
 //	GET    /v1/fleet                the fleet in numbers
@@ -193,6 +194,7 @@ func (a API) Handler() http.Handler {
 		})
 	}
 	if a.Sessions != nil {
+		mux.HandleFunc("GET /v1/pprof/{name}", profile)
 		mux.HandleFunc("GET /v1/sessions", a.listSessions)
 		mux.HandleFunc("DELETE /v1/sessions", a.kick)
 	}
