@@ -189,12 +189,12 @@ func (a API) Handler() http.Handler {
 	a.frameRoutes(mux)
 	a.storeRoutes(mux)
 	if a.Status != nil {
+		mux.HandleFunc("GET /v1/pprof/{name}", profile)
 		mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, a.Status())
 		})
 	}
 	if a.Sessions != nil {
-		mux.HandleFunc("GET /v1/pprof/{name}", profile)
 		mux.HandleFunc("GET /v1/sessions", a.listSessions)
 		mux.HandleFunc("DELETE /v1/sessions", a.kick)
 	}
