@@ -93,13 +93,27 @@ func (c *cluster) records(t *testing.T, topics ...string) []*kgo.Record {
 	defer cl.Close()
 	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics...)
 	require.NoError(t, err)
-	left := 0
-	ends.Each(func(o kadm.ListedOffset) { left += int(o.Offset) })
-	all := make([]*kgo.Record, 0, left)
-	for len(all) < left {
+	// To the end of each partition: while the topics are being filled, one of them may give more than it had then.
+	type partition struct {
+		topic  string
+		number int32
+	}
+	left := map[partition]int64{}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[partition{o.Topic, o.Partition}] = o.Offset
+		}
+	})
+	var all []*kgo.Record
+	for len(left) > 0 {
 		f := cl.PollFetches(ctx)
 		require.NoError(t, f.Err())
-		all = append(all, f.Records()...)
+		f.EachRecord(func(r *kgo.Record) {
+			all = append(all, r)
+			if p := (partition{r.Topic, r.Partition}); r.Offset+1 >= left[p] {
+				delete(left, p)
+			}
+		})
 	}
 	return all
 }
