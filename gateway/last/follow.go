@@ -1,7 +1,6 @@
 package last
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,7 @@ import (
 	"io/fs"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/stream"
@@ -19,13 +18,29 @@ import (
 // This file is the keeper's way in the batched layout: it follows the stream and keeps the newest of each vehicle.
 
 // arrivals are the entries of a vehicle that came since it was looked at, one of each of kinds.
-type arrivals [len(kinds)][]byte
+type arrivals [len(kinds)]arrival
 
-// followAgain lies between tries to follow the stream.
-const followAgain = time.Second
+// arrival is an entry with the time at which it was collected.
+type arrival struct {
+	at    time.Time // zero when it has none
+	seq   uint64    // of its message
+	entry []byte    // nil when none came
+}
 
-// firstLook is how far a keeper looks back that has never followed the stream.
-const firstLook = time.Minute
+// Of the follower.
+const (
+	followAgain = time.Second            // between tries after an error
+	followEvery = 100 * time.Millisecond // between looks at the end of the stream
+	firstLook   = time.Minute            // how far back one looks that has never followed the stream
+	pageBytes   = 1 << 20                // fetched at once
+	pageSize    = 64                     // messages
+	pageTimeout = 10 * time.Second
+
+	makeWay     = 32                     // records that wait for the store: others have work for the core
+	makeWayTime = 500 * time.Millisecond // so long after they were last seen
+	share       = 24                     // meanwhile the pauses are so many times as long as the pages take
+	longestWait = 2 * time.Second        // between pages, whatever the last one took
+)
 
 // follow reads the batched stream until the keeper is closed.
 func (k *Keeper) follow() {
@@ -40,41 +55,86 @@ func (k *Keeper) follow() {
 	}
 }
 
+// followOnce reads from the last position until it fails. It asks for pages and has no consumer, so that it alone
+// says how much the server does for it: while records wait for the store it leaves long pauses between pages, falls behind,
+// and reads on where it was when the store has time again.
 func (k *Keeper) followOnce() error {
 	st, err := k.o.JetStream.Stream(k.ctx, stream.Batches)
 	if err != nil {
 		return err
 	}
-	from, err := k.start(k.ctx)
+	position, err := k.start(k.ctx)
 	if err != nil {
 		return err
 	}
-	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from + 1}
-	if from == 0 {
-		since := k.started.Add(-firstLook)
-		c = jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
+	if position > st.CachedInfo().State.LastSeq {
+		position = 0 // of a stream that is not there any more
 	}
-	consumer, err := st.OrderedConsumer(k.ctx, c)
-	if err != nil {
-		return err
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(64))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	defer context.AfterFunc(k.ctx, messages.Stop)()
+	first := jetstreamext.GetBatchStartTime(k.started.Add(-firstLook))
+	var busy time.Time // when records waited for the store last
 	for {
-		m, err := messages.Next()
+		if position > 0 {
+			first = jetstreamext.GetBatchSeq(position + 1)
+		}
+		began := time.Now()
+		last, end, err := k.page(first)
 		if err != nil {
 			return err
 		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return err
+		position = max(position, last)
+		pause := time.Duration(0)
+		if end {
+			pause = min(followEvery, k.o.Every)
 		}
-		k.arrive(m.Subject(), m.Data(), meta.Sequence.Stream)
+		if k.o.Backlog != nil && k.o.Backlog() > makeWay {
+			busy = time.Now()
+		}
+		if time.Since(busy) < makeWayTime {
+			pause = max(pause, min(share*time.Since(began), longestWait))
+		}
+		if k.wait(pause) != nil {
+			return k.ctx.Err()
+		}
 	}
+}
+
+// wait waits, or returns an error when the keeper is closed.
+func (k *Keeper) wait(d time.Duration) error {
+	if d == 0 {
+		return k.ctx.Err()
+	}
+	select {
+	case <-k.ctx.Done():
+		return k.ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// page takes some messages and returns the sequence number of the last, 0 when there was none. end says that there are no
+// more.
+func (k *Keeper) page(first jetstreamext.GetBatchOpt) (last uint64, end bool, err error) {
+	ctx, cancel := context.WithTimeout(k.ctx, pageTimeout)
+	defer cancel()
+	messages, err := jetstreamext.GetBatch(ctx, k.o.JetStream, stream.Batches, pageSize, jetstreamext.GetBatchSubject(stream.SubjectBatches+"*"),
+		first, jetstreamext.GetBatchMaxBytes(pageBytes))
+	if err != nil {
+		return 0, false, err
+	}
+	for m, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return last, true, nil
+		}
+		if err != nil {
+			return last, false, err
+		}
+		k.arrive(m.Subject, m.Data, m.Sequence)
+		last, end = m.Sequence, m.Header.Get("Nats-Num-Pending") == "0"
+	}
+	if last == 0 { // the client's library says nothing when time runs out
+		return 0, false, fmt.Errorf("stream %s: no answer", stream.Batches)
+	}
+	return last, end, nil
 }
 
 // positionKey is the key of the follower's position; no VIN has it.
@@ -120,27 +180,59 @@ func (k *Keeper) markPosition() {
 	k.put(k.positionKey(), value)
 }
 
-// arrive keeps the newest entries of a batch.
+// arrive keeps the newest entries of a batch. They are gone through from the last, since that is mostly the newest of its
+// vehicle; only what takes another's place is copied.
 func (k *Keeper) arrive(subject string, body []byte, seq uint64) {
+	k.entries = k.entries[:0]
+	for e, err := range stream.Entries(subject, body) {
+		if err != nil {
+			break // what cannot be read is no state
+		}
+		k.entries = append(k.entries, e)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.position = seq
-	for e, err := range stream.Entries(subject, body) {
-		if err != nil {
-			return // what cannot be read is no state
+	for i := len(k.entries) - 1; i >= 0; i-- {
+		e := &k.entries[i]
+		kind := kindOf(e.Command)
+		if kind < 0 {
+			continue
 		}
-		for i, c := range kinds {
-			if e.Command != c.Name(codec.Edition2016) {
-				continue
-			}
-			a := k.arrived[e.VIN]
-			if a == nil {
-				a = new(arrivals)
-				k.arrived[e.VIN] = a
-			}
-			a[i] = append(a[i][:0], e.Bytes...)
+		a := k.arrived[e.VIN]
+		if a == nil {
+			a = new(arrivals)
+			k.arrived[e.VIN] = a
+		}
+		a[kind].take(e, seq)
+	}
+	clear(k.entries)
+}
+
+// kindOf returns the place of a command among kinds, -1 when it is none of them.
+func kindOf(command string) int {
+	for i, c := range kinds {
+		if command == c.Name(codec.Edition2016) {
+			return i
 		}
 	}
+	return -1
+}
+
+// take keeps an entry unless the present one came later in the same message. Of reports the collection time counts
+// first; one that is a day ahead is none.
+func (a *arrival) take(e *stream.Entry, seq uint64) {
+	var at time.Time
+	if e.Command == codec.CommandRealtime.Name(codec.Edition2016) || e.Command == codec.CommandReissue.Name(codec.Edition2016) {
+		at, _ = e.CollectedAt()
+	}
+	if at.After(time.Now().Add(maxAhead)) {
+		at = time.Time{}
+	}
+	if a.entry != nil && (at.Before(a.at) || at.Equal(a.at) && seq == a.seq) {
+		return
+	}
+	a.at, a.seq, a.entry = at, seq, append(a.entry[:0], e.Bytes...)
 }
 
 // arrivedOf takes what has arrived of a vehicle. Of the frames of other gateways they take care themselves.
@@ -152,12 +244,13 @@ func (k *Keeper) arrivedOf(vin codec.VIN) (records []stream.Record, err error) {
 	if a == nil {
 		return nil, nil
 	}
-	for _, entry := range a {
+	for i := range a {
+		entry := a[i].entry
 		if entry == nil {
 			continue
 		}
 		k.read.Add(1)
-		r, err := stream.ParseEntry(bytes.Clone(entry))
+		r, err := stream.ParseEntry(entry) // nobody else has it any more
 		if err != nil || r.Node != k.o.Node {
 			continue
 		}

@@ -9,7 +9,7 @@
 // stream for the newest of each such vehicle (JetStream finds it without scanning) and writes what is new: each vehicle
 // at most once a second, and no more than Options.Budget in all, oldest first. In the batched layout, where a
 // vehicle's newest frame cannot be asked for, it follows the stream and keeps the newest of each vehicle until it is
-// written. What a crash loses is read again, because a vehicle that was online then is asked for at the next start.
+// written; while the store is busy it falls behind there. What a crash loses is read again, because a vehicle that was online then is asked for at the next start.
 package last
 
 import (
@@ -82,6 +82,8 @@ type Keeper struct {
 	touched  map[codec.VIN]int // times that vehicles without a session are still to be looked at
 	arrived  map[codec.VIN]*arrivals
 	position uint64 // of the batched stream: the last message that arrived
+
+	entries []stream.Entry // the follower's memory
 
 	// Of the keeper's goroutine alone.
 	vehicles map[codec.VIN]*vehicle

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type world struct {
 	table  *session.Table
 	keeper *last.Keeper
 	batch  bool
+	busy   atomic.Int64 // what the keeper is told of the store
 }
 
 func open(t testing.TB, dir string, batch bool) *world {
@@ -43,7 +45,7 @@ func open(t testing.TB, dir string, batch bool) *world {
 	w := &world{store: s, table: session.NewTable(nil, "gw1"), batch: batch}
 	w.keeper = last.Start(last.Options{
 		JetStream: s.JetStream(), KV: s.KV(nats.BucketLast), Sessions: w.table, Node: "gw1", Batched: batch,
-		Every: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Backlog: func() int { return int(w.busy.Load()) }, Every: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
 	return w
 }
@@ -245,6 +247,44 @@ func TestFollowerAfterACrash(t *testing.T) {
 	w.wait(t, "B", soc(40))
 	_, err := last.Read(t.Context(), w.store.KV(nats.BucketLast), vinOf(t, "C"))
 	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// TestFollowerKeepsTheNewest: by collection time, among all that came since it wrote.
+func TestFollowerKeepsTheNewest(t *testing.T) {
+	w := open(t, t.TempDir(), true)
+	defer w.close(t)
+	now := time.Now().Truncate(time.Second)
+	report := func(c codec.Command, seconds, soc int) codec.Frame {
+		return frame(t, "A", c, now.Add(time.Duration(seconds)*time.Second), `"info":[`+vehicleItem(soc, "1.0")+`]`)
+	}
+	login := func(serial int) codec.Frame {
+		return frame(t, "A", codec.CommandVehicleLogin, now.Add(time.Duration(-serial)*time.Minute),
+			fmt.Sprintf(`"serial":%d,"iccid":"89860000000000000001","storageCodes":[]`, serial))
+	}
+	w.put(t, "gw1", login(1), login(2), // the last, whatever its time
+		report(codec.CommandRealtime, -20, 50), report(codec.CommandRealtime, -10, 60), report(codec.CommandRealtime, -30, 70),
+		report(codec.CommandReissue, -40, 80), report(codec.CommandRealtime, 48*3600, 90))
+	w.put(t, "gw1", report(codec.CommandRealtime, -50, 95))
+	k := w.wait(t, "A", func(k known) bool { return soc(60)(k) && k.Login != nil && k.Login["serial"] == 2.0 })
+	require.True(t, k.Time.Equal(now.Add(-10*time.Second)))
+	w.put(t, "gw1", report(codec.CommandRealtime, -10, 61), report(codec.CommandRealtime, -10, 62))
+	w.wait(t, "A", soc(62)) // of the same time the last
+}
+
+// TestFollowerMakesWay: while the store is busy it falls behind; what came meanwhile is not lost.
+func TestFollowerMakesWay(t *testing.T) {
+	w := open(t, t.TempDir(), true)
+	defer w.close(t)
+	now := time.Now().Truncate(time.Second)
+	w.busy.Store(1000)
+	for i := range 300 {
+		w.put(t, "gw1", frame(t, fmt.Sprintf("V%d", i%3), codec.CommandRealtime, now.Add(time.Duration(i-400)*time.Second), `"info":[`+vehicleItem(i%100, "1.0")+`]`))
+	}
+	w.wait(t, "V0", soc(97)) // it has a turn now and then
+	w.busy.Store(0)
+	for i, vin := range []string{"V0", "V1", "V2"} {
+		w.wait(t, vin, soc(97+i))
+	}
 }
 
 // BenchmarkLook is what one vehicle costs, once a second at most.

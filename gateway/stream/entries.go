@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 )
@@ -14,7 +15,27 @@ type Entry struct {
 	VIN     codec.VIN
 	Command string // its JSON name
 	Bytes   []byte // the entry, a view of the batch; ParseEntry reads it
+
+	frame codec.Frame // nil for JSON
+	time  []byte      // the JSON of the key "time"
 }
+
+// CollectedAt returns the time that the data unit begins with, as Record.CollectedAt does.
+func (e *Entry) CollectedAt() (time.Time, bool) {
+	if e.frame != nil {
+		return e.frame.Time()
+	}
+	return timeOf(e.time)
+}
+
+// report says whether it is a realtime report or a reissue.
+func (e *Entry) report() bool { return e.Command == realtime || e.Command == reissue }
+
+// The JSON names of reports.
+const (
+	realtime = "realtime"
+	reissue  = "reissue"
+)
 
 // Entries goes through the records of a batch and looks at the beginning of each only: some hundred
 // nanoseconds a record, for those who want few of many. The loop ends with the first error, a *ParseError.
@@ -55,20 +76,35 @@ func headOf(b []byte) (n int, e Entry, err error) {
 		if err != nil {
 			return 0, e, err
 		}
-		e.VIN, e.Command = f.VIN(), f.Command().Name(f.Edition())
+		e.frame, e.VIN, e.Command = f, f.VIN(), f.Command().Name(f.Edition())
 		return n, e, nil
 	}
 	var vin, vinHex []byte
+	head := true
 	err = members(line, func(key, value []byte) (err error) {
 		switch string(key) {
 		case "command":
-			e.Command, err = text(value)
+			switch string(value) { // nearly all; no memory for them
+			case `"` + realtime + `"`:
+				e.Command = realtime
+			case `"` + reissue + `"`:
+				e.Command = reissue
+			default:
+				e.Command, err = text(value)
+			}
 		case "vin":
 			vin = value
 		case "vinHex":
 			vinHex = value
-		case "encryption": // the key behind
+		case "encryption":
+			head = false
+		case "time":
+			e.time = value
 			return errEnough
+		default: // v, edition, flag; without a time, the key behind
+			if !head {
+				return errEnough
+			}
 		}
 		return err
 	})

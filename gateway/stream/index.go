@@ -17,29 +17,32 @@ import (
 
 // Bounds of an Index.
 const (
-	duplicateAge   = 7 * 24 * time.Hour // how far back repetitions are looked for
-	maxHashes      = 1 << 20            // of all vehicles together: some 40 MiB
-	indexIdle      = 10 * time.Minute   // a vehicle nobody asks about is forgotten
-	pageMessages   = 256                // fetched at once
-	pageBytes      = 4 << 20
-	maxBatchBytes  = 32 << 20 // of batches looked through for one vehicle: they hold the frames of a sixteenth of all
-	batchesEarlier = time.Minute
-	askForBatches  = 10 * time.Second // whether the batched layout is in use after all
+	duplicateAge = 7 * 24 * time.Hour // how far back repetitions are looked for
+	maxHashes    = 1 << 20            // of all vehicles together: some 40 MiB
+	indexIdle    = 10 * time.Minute   // a vehicle nobody asks about is forgotten
+	pageMessages = 256                // fetched at once
+	pageBytes    = 4 << 20
 )
 
-// ErrUnchecked says that not all of the store could be looked through.
-var ErrUnchecked = errors.New("too many batches lie between: not all were looked through")
+// ErrUnchecked says that not all of the store could be looked through. It is not temporary: asked again at once, an
+// Index does not know more.
+var ErrUnchecked error = unchecked{}
+
+type unchecked struct{}
+
+func (unchecked) Error() string   { return "too many batches lie between: not all were looked through" }
+func (unchecked) Temporary() bool { return false }
 
 // Index tells whether a report of a vehicle is stored already. It keeps nothing of its own on disk: for a
 // vehicle that is asked about it reads what is stored of it since shortly before the report was collected, and
-// remembers the hashes as long as there are questions. Safe for concurrent use, one question a vehicle at
-// a time.
+// remembers the hashes as long as there are questions; of the batched layout it reads what is stored of the
+// vehicle's whole partition, once for all its vehicles. Safe for concurrent use, one question a vehicle at a time.
 type Index struct {
-	js jetstream.JetStream
+	js      jetstream.JetStream
+	batches *batches
 
 	mu       sync.Mutex
 	stream   jetstream.Stream            // nil until it was asked for
-	batched  time.Time                   // when the batched layout was last seen not to be in use
 	vehicles map[codec.VIN]*list.Element // of *vehicleIndex
 	order    list.List                   // the one asked for last is in front
 	hashes   int
@@ -58,7 +61,7 @@ type vehicleIndex struct {
 
 // NewIndex returns an index of the frames in js.
 func NewIndex(js jetstream.JetStream) *Index {
-	return &Index{js: js, vehicles: make(map[codec.VIN]*list.Element)}
+	return &Index{js: js, batches: newBatches(js), vehicles: make(map[codec.VIN]*list.Element)}
 }
 
 // Stored reports whether a report of the vehicle with this hash (UnitHash) is stored, and from now on takes it
@@ -67,15 +70,18 @@ func NewIndex(js jetstream.JetStream) *Index {
 func (x *Index) Stored(ctx context.Context, vin codec.VIN, at time.Time, hash uint64) (bool, error) {
 	v := x.take(vin)
 	defer x.put(v)
-	err := x.load(ctx, v, at)
-	if err != nil && !errors.Is(err, ErrUnchecked) {
+	from, err := x.load(ctx, v, at)
+	if err != nil {
 		return false, err
 	}
 	if _, ok := v.hashes[hash]; ok {
 		return true, nil
 	}
-	v.hashes[hash] = struct{}{}
-	return false, err
+	found, err := x.batches.find(ctx, vin, from.Add(-batchesEarlier), at, hash)
+	if err == nil || errors.Is(err, ErrUnchecked) {
+		v.hashes[hash] = struct{}{}
+	}
+	return found, err
 }
 
 // take removes a vehicle from the index, or makes it.
@@ -117,15 +123,16 @@ func (x *Index) remove(e *list.Element) *vehicleIndex {
 	return v
 }
 
-// load reads what is not known yet of the vehicle for a report collected at the given time.
-func (x *Index) load(ctx context.Context, v *vehicleIndex, at time.Time) error {
+// load reads what is not known yet of the vehicle for a report collected at the given time, and returns when that was by
+// the store's clock.
+func (x *Index) load(ctx context.Context, v *vehicleIndex, at time.Time) (from time.Time, err error) {
 	if v.from.IsZero() {
 		if err := x.findLead(ctx, v); err != nil {
-			return err
+			return from, err
 		}
 	}
 	now := time.Now()
-	from := at
+	from = at
 	if from.After(now) {
 		from = now
 	}
@@ -133,21 +140,19 @@ func (x *Index) load(ctx context.Context, v *vehicleIndex, at time.Time) error {
 	if oldest := now.Add(-duplicateAge); from.Before(oldest) {
 		from = oldest
 	}
-	batchesFrom := from.Add(-batchesEarlier)
-	from = from.Add(-storeLate)
 	subject := FrameSubject(v.vin.String(), "")
-	if v.from.IsZero() || from.Before(v.from) {
-		// A little further than asked, so that older and older reports do not read all again each time.
-		start := from.Add(-max(storeLate, now.Sub(from)/4))
-		next, err := x.frames(ctx, v, subject, jetstreamext.GetBatchStartTime(start))
-		if err != nil {
-			return err
-		}
-		v.from, v.next = start, max(v.next, next)
-	} else if err := x.refresh(ctx, v, subject); err != nil {
-		return err
+	late := from.Add(-storeLate)
+	if !v.from.IsZero() && !late.Before(v.from) {
+		return from, x.refresh(ctx, v, subject)
 	}
-	return x.batches(ctx, v, batchesFrom)
+	// A little further than asked, so that older and older reports do not read all again each time.
+	start := late.Add(-max(storeLate, now.Sub(late)/4))
+	next, err := x.frames(ctx, v, subject, jetstreamext.GetBatchStartTime(start))
+	if err != nil {
+		return from, err
+	}
+	v.from, v.next = start, max(v.next, next)
+	return from, nil
 }
 
 // findLead sees by the vehicle's last report how far its clock is ahead: a report that claims to be collected
@@ -217,7 +222,7 @@ func (x *Index) frameStream(ctx context.Context) (jetstream.Stream, error) {
 // frames reads the vehicle's messages from where first says and returns the sequence number behind the last.
 func (x *Index) frames(ctx context.Context, v *vehicleIndex, subject string, first jetstreamext.GetBatchOpt) (next uint64, err error) {
 	for {
-		p, err := x.page(ctx, v, Frames, subject, first)
+		p, err := x.page(ctx, v, subject, first)
 		if err != nil {
 			return next, err
 		}
@@ -229,46 +234,18 @@ func (x *Index) frames(ctx context.Context, v *vehicleIndex, subject string, fir
 	}
 }
 
-// batches looks for the vehicle's frames in the batched layout.
-func (x *Index) batches(ctx context.Context, v *vehicleIndex, from time.Time) error {
-	x.mu.Lock()
-	unused := time.Since(x.batched) < askForBatches
-	x.mu.Unlock()
-	if unused {
-		return nil
-	}
-	first := jetstreamext.GetBatchStartTime(from)
-	for read := 0; ; {
-		p, err := x.page(ctx, v, Batches, BatchSubject(v.vin), first)
-		if errors.Is(err, nats.ErrNoResponders) { // the layout is not in use
-			x.mu.Lock()
-			x.batched = time.Now()
-			x.mu.Unlock()
-			return nil
-		}
-		if err != nil || p.end {
-			return err
-		}
-		if read += p.size; read > maxBatchBytes {
-			return ErrUnchecked
-		}
-		first = jetstreamext.GetBatchSeq(p.next)
-	}
-}
-
 // page says how far a request came.
 type page struct {
 	next uint64 // the sequence number behind the last message
-	size int    // bytes
 	end  bool   // there is no more
 }
 
 // page reads some messages and notes the vehicle's reports in them.
-func (x *Index) page(ctx context.Context, v *vehicleIndex, stream, subject string, first jetstreamext.GetBatchOpt) (p page, err error) {
-	messages, err := jetstreamext.GetBatch(ctx, x.js, stream, pageMessages, jetstreamext.GetBatchSubject(subject), first,
+func (x *Index) page(ctx context.Context, v *vehicleIndex, subject string, first jetstreamext.GetBatchOpt) (p page, err error) {
+	messages, err := jetstreamext.GetBatch(ctx, x.js, Frames, pageMessages, jetstreamext.GetBatchSubject(subject), first,
 		jetstreamext.GetBatchMaxBytes(pageBytes))
 	if err != nil {
-		return p, fmt.Errorf("stream %s: %w", stream, err)
+		return p, fmt.Errorf("stream %s: %w", Frames, err)
 	}
 	var records []Record
 	var frame []byte
@@ -278,9 +255,9 @@ func (x *Index) page(ctx context.Context, v *vehicleIndex, stream, subject strin
 			return p, nil
 		}
 		if err != nil {
-			return p, fmt.Errorf("stream %s: %w", stream, err)
+			return p, fmt.Errorf("stream %s: %w", Frames, err)
 		}
-		p.next, p.size, p.end = m.Sequence+1, p.size+len(m.Data), m.Header.Get("Nats-Num-Pending") == "0"
+		p.next, p.end = m.Sequence+1, m.Header.Get("Nats-Num-Pending") == "0"
 		// Of a message that cannot be read the records before the damage count.
 		records, _ = AppendRecords(records[:0], m.Subject, m.Header, m.Data)
 		for i := range records {
@@ -288,7 +265,7 @@ func (x *Index) page(ctx context.Context, v *vehicleIndex, stream, subject strin
 		}
 	}
 	if p.next == 0 { // the client's library says nothing when time runs out
-		return p, fmt.Errorf("stream %s: %w", stream, nats.ErrTimeout)
+		return p, fmt.Errorf("stream %s: %w", Frames, nats.ErrTimeout)
 	}
 	return p, nil
 }

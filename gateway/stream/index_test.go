@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -97,4 +98,51 @@ func BenchmarkIndex(b *testing.B) {
 			require.NoError(b, err)
 		}
 	})
+}
+
+// TestIndexOfBatches: one look at a partition serves all its vehicles, whatever the payload and the layout's age.
+func TestIndexOfBatches(t *testing.T) {
+	s := openStore(t)
+	now := time.Now().Truncate(time.Second)
+	byPartition := make(map[string][]codec.VIN)
+	var vehicles []codec.VIN // of one partition
+	for i := 1; len(vehicles) < 3; i++ {
+		v := vinOf(t, i)
+		subject := stream.BatchSubject(v)
+		byPartition[subject] = append(byPartition[subject], v)
+		vehicles = byPartition[subject]
+	}
+	raw := func(f codec.Frame) string {
+		return fmt.Sprintf(`{"rawBytes":%d,"vin":%q,"node":"gw1"}`+"\n%s", len(f), f.VIN(), f)
+	}
+	both := func(f codec.Frame) string {
+		l := line(f, now)
+		return fmt.Sprintf(`%s,"raw":"%x"}`, l[:len(l)-1], []byte(f))
+	}
+	a, b, c := vehicles[0], vehicles[1], vehicles[2]
+	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+	x := stream.NewIndex(s.JetStream())
+	ask := func(want bool, vin codec.VIN, minutes, speed int, why string) {
+		t.Helper()
+		got, err := x.Stored(t.Context(), vin, at(minutes), stream.UnitHash(report(t, vin, codec.CommandReissue, at(minutes), speed).Unit()))
+		require.NoError(t, err, why)
+		require.Equal(t, want, got, why)
+	}
+	putBatch(t, s, a, line(report(t, a, codec.CommandRealtime, at(0), 1), now), raw(report(t, b, codec.CommandRealtime, at(0), 2)),
+		both(report(t, c, codec.CommandRealtime, at(0), 3)), line(report(t, a, codec.CommandRealtime, at(0), 4), now))
+	ask(true, a, 0, 1, "JSON")
+	ask(true, b, 0, 2, "raw")
+	ask(true, c, 0, 3, "both")
+	ask(true, a, 0, 4, "a split pack")
+	ask(false, a, 0, 2, "what another vehicle sent")
+	ask(false, b, 0, 1, "what another vehicle sent")
+	ask(false, c, -1, 3, "another time")
+	putBatch(t, s, a, line(report(t, c, codec.CommandReissue, at(-2), 5), now), "{", line(report(t, b, codec.CommandReissue, at(-2), 7), now))
+	ask(true, c, -2, 5, "stored since")
+	ask(false, c, -2, 5+1, "not stored")
+	ask(false, b, -2, 7, "behind the damage")
+	ask(false, c, -600, 8, "older than what was known")
+	ask(true, c, -600, 8, "which is stored now")
+	putBatch(t, s, a, raw(report(t, b, codec.CommandReissue, at(-600), 9)))
+	ask(true, b, -600, 9, "old, stored since")
 }

@@ -54,11 +54,19 @@ func (r *Record) CollectedAt() (time.Time, bool) {
 	if r.Raw {
 		return codec.Frame(r.Body).Time()
 	}
-	if len(r.time) < 2 || r.time[0] != '"' {
+	return timeOf(r.time)
+}
+
+// timeOf reads the JSON of a frame's time; nil when there is none.
+func timeOf(value []byte) (time.Time, bool) {
+	if len(value) < 2 || value[0] != '"' {
 		return time.Time{}, false
 	}
-	t, err := time.ParseInLocation(time.RFC3339, string(r.time[1:len(r.time)-1]), codec.Beijing)
-	return t.In(codec.Beijing), err == nil
+	t, err := time.ParseInLocation(time.RFC3339, string(value[1:len(value)-1]), codec.Beijing)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return t.In(codec.Beijing), true
 }
 
 // AppendFrame appends the frame's bytes, from the start mark to the check byte. The error is ErrMasked,
@@ -79,6 +87,16 @@ func (r *Record) AppendFrame(dst []byte) ([]byte, error) {
 		return b, nil
 	}
 	return codec.EncodeJSON(dst, r.Body)
+}
+
+// unitHashIs reports whether the record's data unit has this UnitHash. frame is memory to use again.
+func (r *Record) unitHashIs(hash uint64, frame []byte) (bool, []byte) {
+	frame, err := r.AppendFrame(frame[:0])
+	if err != nil {
+		return false, frame
+	}
+	f, err := codec.ParseFrame(frame)
+	return err == nil && UnitHash(f.Unit()) == hash, frame
 }
 
 // AppendJSON appends the frame's JSON object with the gateway's keys, as the payload json stores it. m is

@@ -12,6 +12,7 @@ package duplicate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -28,7 +29,8 @@ import (
 // Finder tells whether a report is stored; stream.Index is one.
 type Finder interface {
 	// Stored reports whether the vehicle's report with this collection time and hash is stored, and takes
-	// it for stored from then on.
+	// it for stored from then on. An error that says of itself that it is not Temporary is not asked about
+	// again.
 	Stored(ctx context.Context, vin codec.VIN, at time.Time, hash uint64) (bool, error)
 }
 
@@ -213,6 +215,10 @@ func (m *Marker) repeats(r *sink.Record) bool {
 		}
 		if err == nil {
 			return false
+		}
+		var final interface{ Temporary() bool }
+		if errors.As(err, &final) && !final.Temporary() {
+			break
 		}
 	}
 	m.unchecked.Add(1)

@@ -51,6 +51,7 @@ type finder struct {
 	mu     sync.Mutex
 	stored map[uint64]bool
 	fail   int
+	final  bool
 	gate   chan struct{}
 }
 
@@ -70,6 +71,9 @@ func (f *finder) Stored(ctx context.Context, _ codec.VIN, _ time.Time, hash uint
 	}
 	was := f.stored[hash]
 	f.stored[hash] = true
+	if f.final && !was {
+		return false, fmt.Errorf("wrapped: %w", final{})
+	}
 	return was, nil
 }
 
@@ -156,6 +160,24 @@ func TestMarkerWithoutAnswers(t *testing.T) {
 	require.ErrorIs(t, m.Healthy(), s.trouble)
 	require.NoError(t, m.Close(t.Context()))
 }
+
+// TestMarkerAsksOnce: an answer that says it cannot be better is not asked for again, and is no mark.
+func TestMarkerAsksOnce(t *testing.T) {
+	s, f := &store{}, &finder{stored: map[uint64]bool{}, final: true}
+	m := duplicate.New(s, f, slog.New(slog.DiscardHandler))
+	to := &receiver{got: map[uint64]int{}}
+	m.Publish(record(t, "A", `{"n":1}`, true, 7), to, 1)
+	to.wait(t, 1)
+	require.Equal(t, []string{`A {"n":1} false`}, s.got)
+	require.Equal(t, duplicate.Stats{Asked: 1, Unchecked: 1}, m.Stats())
+	require.NoError(t, m.Close(t.Context()))
+}
+
+// final is an error as stream.ErrUnchecked is one.
+type final struct{}
+
+func (final) Error() string   { return "too much" }
+func (final) Temporary() bool { return false }
 
 // TestMarkerCloses: what waits for an answer that does not come is given up when the time is over, unconfirmed.
 func TestMarkerCloses(t *testing.T) {
