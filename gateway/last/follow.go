@@ -59,25 +59,14 @@ func (k *Keeper) follow() {
 // says how much the server does for it: while records wait for the store it leaves long pauses between pages, falls behind,
 // and reads on where it was when the store has time again.
 func (k *Keeper) followOnce() error {
-	st, err := k.o.JetStream.Stream(k.ctx, stream.Batches)
+	position, err := k.begin(k.ctx)
 	if err != nil {
 		return err
 	}
-	position, err := k.start(k.ctx)
-	if err != nil {
-		return err
-	}
-	if position > st.CachedInfo().State.LastSeq {
-		position = 0 // of a stream that is not there any more
-	}
-	first := jetstreamext.GetBatchStartTime(k.started.Add(-firstLook))
 	var busy time.Time // when records waited for the store last
 	for {
-		if position > 0 {
-			first = jetstreamext.GetBatchSeq(position + 1)
-		}
 		began := time.Now()
-		last, end, err := k.page(first)
+		last, end, err := k.page(k.ctx, position)
 		if err != nil {
 			return err
 		}
@@ -98,6 +87,29 @@ func (k *Keeper) followOnce() error {
 	}
 }
 
+// begin returns the position to read on from, 0 when there is none.
+func (k *Keeper) begin(ctx context.Context) (uint64, error) {
+	st, err := k.o.JetStream.Stream(ctx, stream.Batches)
+	if err != nil {
+		return 0, err
+	}
+	position, err := k.start(ctx)
+	if position > st.CachedInfo().State.LastSeq {
+		position = 0 // of a stream that is not there any more
+	}
+	return position, err
+}
+
+// readRest reads to the end, for as long as ctx lets it: what is left is read at the next start.
+func (k *Keeper) readRest(ctx context.Context) {
+	position, err := k.begin(ctx)
+	for end := false; !end && err == nil; {
+		var last uint64
+		last, end, err = k.page(ctx, position)
+		position = max(position, last)
+	}
+}
+
 // wait waits, or returns an error when the keeper is closed.
 func (k *Keeper) wait(d time.Duration) error {
 	if d == 0 {
@@ -111,11 +123,15 @@ func (k *Keeper) wait(d time.Duration) error {
 	}
 }
 
-// page takes some messages and returns the sequence number of the last, 0 when there was none. end says that there are no
+// page takes some messages behind a position and returns the sequence number of the last, 0 when there was none. end says that there are no
 // more.
-func (k *Keeper) page(first jetstreamext.GetBatchOpt) (last uint64, end bool, err error) {
-	ctx, cancel := context.WithTimeout(k.ctx, pageTimeout)
+func (k *Keeper) page(ctx context.Context, position uint64) (last uint64, end bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
+	first := jetstreamext.GetBatchStartTime(k.started.Add(-firstLook))
+	if position > 0 {
+		first = jetstreamext.GetBatchSeq(position + 1)
+	}
 	messages, err := jetstreamext.GetBatch(ctx, k.o.JetStream, stream.Batches, pageSize, jetstreamext.GetBatchSubject(stream.SubjectBatches+"*"),
 		first, jetstreamext.GetBatchMaxBytes(pageBytes))
 	if err != nil {

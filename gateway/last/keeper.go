@@ -146,6 +146,11 @@ func (k *Keeper) Close(ctx context.Context) error {
 	k.ended.Wait()
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
+	if k.o.Batched {
+		rest, cancel := context.WithTimeout(ctx, closeTime/2)
+		k.readRest(rest)
+		cancel()
+	}
 	k.collect()
 	for len(k.queue) > 0 && ctx.Err() == nil {
 		k.work(ctx, k.o.Budget)
