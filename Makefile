@@ -19,6 +19,32 @@ help: ## list the targets
 build: ## build bin/tboxgate, static, with the version of the checkout
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w' -o bin/tboxgate ./cmd/tboxgate
 
+# Where the program runs whole; on Windows all but serve does.
+TARGETS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# deb and rpm want a number first; what came after a tag sorts after it, a candidate before it.
+PACKAGE ?= $(shell echo '$(VERSION)' | sed -E 's/^v//; /^[0-9]+\./!s/^/0.0.0~git/; s/-([0-9]+)-g/+\1.g/; s/-dirty$$/+dirty/; s/-/~/g')
+ARCHS   ?= amd64 arm64
+
+.PHONY: release
+release: ## build dist/: static programs for all systems, with checksums; the same checkout gives the same bytes
+	@rm -rf dist && mkdir -p dist
+	@set -e; for t in $(TARGETS); do os=$${t%/*} arch=$${t#*/}; out=dist/tboxgate_$(VERSION)_$${os}_$$arch; [ $$os != windows ] || out=$$out.exe; \
+		echo $$out; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o $$out ./cmd/tboxgate; done
+	@cd dist && sha256sum tboxgate_* > SHA256SUMS
+
+.PHONY: packages
+packages: ## build dist/*.deb and *.rpm of what make release has built, for amd64 and arm64
+	@set -e; for arch in $(ARCHS); do for kind in deb rpm; do \
+		ARCH=$$arch VERSION='$(PACKAGE)' BINARY=dist/tboxgate_$(VERSION)_linux_$$arch SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+		$(GO) tool $(TOOLS) nfpm package --config deploy/package/nfpm.yaml --packager $$kind --target dist/; done; done
+	@cd dist && sha256sum *.deb *.rpm tboxgate_* > SHA256SUMS
+
+.PHONY: deploycheck
+deploycheck: ## check packages, unit, image and manifests (needs Debian, rpm, systemd, root)
+	bash deploy/check
+	cd deploy/kubernetes/k8stest && $(GO) test ./...
+
 .PHONY: run
 run: ## run the gateway for development, on loopback, as the README does
 	$(GO) run ./cmd/tboxgate serve --dev --data-dir tboxgate-data
