@@ -4,11 +4,11 @@ package nats
 
 import "golang.org/x/sys/unix"
 
-// freeDisk is the bytes that are free where path lies.
-func freeDisk(path string) (int64, error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(path, &disk); err != nil {
-		return 0, err
+// diskAt is the file system where path lies.
+func diskAt(path string) (Disk, error) {
+	var d unix.Statfs_t
+	if err := unix.Statfs(path, &d); err != nil {
+		return Disk{}, err
 	}
-	return int64(disk.Bavail * uint64(disk.Bsize)), nil
+	return Disk{Free: int64(d.Bavail * uint64(d.Bsize)), Size: int64(d.Blocks * uint64(d.Bsize))}, nil
 }

@@ -2,5 +2,5 @@ package nats
 
 import "errors"
 
-// freeDisk fails: the embedded store is for Linux and macOS.
-func freeDisk(string) (int64, error) { return 0, errors.New("not on Windows") }
+// diskAt fails: the embedded store is for Linux and macOS.
+func diskAt(string) (Disk, error) { return Disk{}, errors.New("not on Windows") }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Space is how much room a stream of records has and uses. Old records go first: those above the age, and the
@@ -107,11 +105,14 @@ func spaceOf(name string, bytes, most int64, oldest time.Time, age time.Duration
 
 // diskSpace returns nil with an external server.
 func (s *Store) diskSpace() *Disk {
-	var d unix.Statfs_t
-	if s.server == nil || unix.Statfs(s.opts.Dir, &d) != nil {
+	if s.server == nil {
 		return nil
 	}
-	return &Disk{Free: int64(d.Bavail * uint64(d.Bsize)), Size: int64(d.Blocks * uint64(d.Bsize))}
+	d, err := diskAt(s.opts.Dir)
+	if err != nil {
+		return nil
+	}
+	return &d
 }
 
 // spaceWarnings remembers when what was said.

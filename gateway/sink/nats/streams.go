@@ -218,10 +218,11 @@ func affordable(dir string) (int64, error) {
 		}
 		at = filepath.Dir(at)
 	}
-	free, err := freeDisk(at)
+	disk, err := diskAt(at)
 	if err != nil {
 		return 0, fmt.Errorf("nats: the free disk at %s cannot be told: %w", at, err)
 	}
+	free := disk.Free
 	err = filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // no store yet, or a file that went away
