@@ -41,7 +41,7 @@ packages: ## build dist/*.deb and *.rpm of what make release has built, for amd6
 	@cd dist && sha256sum *.deb *.rpm tboxgate_* > SHA256SUMS
 
 .PHONY: deploycheck
-deploycheck: ## check packages, unit, image and manifests (needs Debian, rpm, systemd, root)
+deploycheck: ## check packages, unit and manifests (needs Debian, rpm, systemd, root)
 	bash deploy/check
 	cd deploy/kubernetes/k8stest && $(GO) test ./...
 
