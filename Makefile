@@ -104,8 +104,8 @@ lint: ## run the linters of .golangci.yml
 	$(GO) tool $(TOOLS) golangci-lint run ./...
 
 .PHONY: tidy
-tidy: ## fail when go.mod or go.sum would change
-	$(GO) mod tidy -diff
+tidy: ## fail when go.mod or go.sum of any module would change
+	@set -e; for m in $$(git ls-files '*go.mod'); do (cd $$(dirname $$m) && $(GO) mod tidy -diff); done
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 20s)
