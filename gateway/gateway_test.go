@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -647,6 +648,37 @@ func TestRecordHoldsTheEnvelope(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRecordsOfOneReadHaveTheirOwnEnvelope: what arrives together shares the envelope only where it is the same.
+func TestRecordsOfOneReadHaveTheirOwnEnvelope(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.dial(t, platformCode)
+	v, w := *p, *p
+	v.vin, w.vin = vin1, vin2
+	p.send(append(slices.Concat(p.platformLogin("test-password"), v.loginFrame(), w.loginFrame(), v.realtime(1), w.realtime(1), v.realtime(2)), p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil)...))
+	for range 6 {
+		_, err := p.in.ReadFrame()
+		require.NoError(t, err)
+	}
+	direct := h.login(t, vin1)
+	direct.send(direct.realtime(1))
+	direct.answer(codec.CommandRealtime)
+
+	all := h.sink.records()
+	require.Len(t, all, 8)
+	for i, k := range all {
+		var got struct{ VIN, Session, Platform, Remote string }
+		require.NoError(t, json.Unmarshal([]byte(k.body), &got), k.body)
+		require.Equal(t, k.rec.VIN.String(), got.VIN)
+		require.Equal(t, k.rec.Remote.String(), got.Remote, "record %d", i)
+		require.Equal(t, k.rec.Platform, got.Platform, "record %d", i)
+		require.Equal(t, string(session.AppendID(nil, k.rec.Session)), got.Session, "record %d", i)
+	}
+	require.Equal(t, direct.nc.LocalAddr(), net.TCPAddrFromAddrPort(all[7].rec.Remote))
+	require.NotEqual(t, all[3].rec.Session, all[4].rec.Session)
+	require.Equal(t, platformCode, all[5].rec.Platform)
+	require.Empty(t, all[7].rec.Platform)
 }
 
 // TestListenersHaveTheirOwnRules: one for vehicles that never hears answers to reports, one for platforms.

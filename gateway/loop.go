@@ -54,6 +54,7 @@ type loop struct {
 	plain    []byte       // decrypted input
 	cipher   []byte       // encrypted output
 	rec      sink.Record
+	envelope envelope
 
 	novelty  session.Novelty // of the report being stored; Fresh for every other frame
 	unitHash uint64          // of its data unit

@@ -114,19 +114,7 @@ func (l *loop) record(c *conn, f codec.Frame, sessionID uint64) (raw bool) {
 	l.message.Decode(f)
 	b := l.message.AppendJSON(l.body[:0], codec.JSONOptions{Mask: true, MaxSize: room})
 	b = b[:len(b)-1] // the closing brace
-	b = append(b, `,"receivedAt":"`...)
-	b = append(b, l.timestamp()...)
-	b = append(b, `","node":`...)
-	b = append(b, l.g.nodeJSON...)
-	b = append(b, `,"session":"`...)
-	b = session.AppendID(b, sessionID)
-	b = append(b, `","remote":"`...)
-	b = c.remote.AppendTo(b)
-	b = append(b, '"')
-	if p := c.platform.Load(); p != nil {
-		b = append(b, `,"platform":`...)
-		b = append(b, p.json...)
-	}
+	b = append(b, l.envelopeOf(c, sessionID)...)
 	if l.novelty == session.Repeat {
 		b = append(b, `,"duplicate":true`...)
 	}
@@ -137,6 +125,40 @@ func (l *loop) record(c *conn, f codec.Frame, sessionID uint64) (raw bool) {
 	}
 	l.body = append(b, '}')
 	return false
+}
+
+// envelope is the gateway's own keys as the records of one connection hold them. Frames that arrive together share it.
+type envelope struct {
+	of       *conn
+	session  uint64
+	platform *platform
+	milli    int64 // the loop's clock
+	json     []byte
+}
+
+// envelopeOf is the gateway's own keys for a record of c that is received now.
+func (l *loop) envelopeOf(c *conn, sessionID uint64) []byte {
+	e := &l.envelope
+	milli, p := l.now.UnixMilli(), c.platform.Load()
+	if e.of == c && e.session == sessionID && e.platform == p && e.milli == milli {
+		return e.json
+	}
+	e.of, e.session, e.platform, e.milli = c, sessionID, p, milli
+	b := append(e.json[:0], `,"receivedAt":"`...)
+	b = append(b, l.timestamp()...)
+	b = append(b, `","node":`...)
+	b = append(b, l.g.nodeJSON...)
+	b = append(b, `,"session":"`...)
+	b = session.AppendID(b, sessionID)
+	b = append(b, `","remote":"`...)
+	b = c.remote.AppendTo(b)
+	b = append(b, '"')
+	if p != nil {
+		b = append(b, `,"platform":`...)
+		b = append(b, p.json...)
+	}
+	e.json = b
+	return b
 }
 
 // envelopeSize is room enough for the gateway's own keys, the node's name and the raw bytes aside.

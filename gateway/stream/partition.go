@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
@@ -189,7 +189,7 @@ func placeKey(vin codec.VIN, at time.Time) uint64 {
 	if !at.IsZero() {
 		binary.LittleEndian.PutUint64(b[len(vin):], uint64(at.Unix()))
 	}
-	return xxhash.Sum64(b[:])
+	return maphash.Bytes(hashSeed, b[:])
 }
 
 // note remembers that a message holds a report.
