@@ -14,6 +14,7 @@
 //	login.go    logins, logouts and the sessions they open
 //	record.go   a frame as the record that goes to the sink
 //	window.go   answers in order, each waiting for its record to be stored
+//	outgoing.go what leaves a connection: answers once confirmed, frames of commands
 //	wheel.go    login and idle deadlines
 //	ending.go   how connections end; late.go answers for peers that have ended their side
 //	drain.go    closing without losing an answer
