@@ -13,13 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
-
-	"github.com/tboxgate/tboxgate/codec"
-	"github.com/tboxgate/tboxgate/gateway/trace"
-	"github.com/tboxgate/tboxgate/session"
 )
 
 // ErrNoGateway says that nobody answers at the admin socket or address.
@@ -88,116 +82,6 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	return s, c.do(ctx, http.MethodGet, "/v1/status", nil, nil, &s)
-}
-
-// Sessions lists the live sessions, in no order. The loop ends with the first error.
-func (c *Client) Sessions(ctx context.Context) iter.Seq2[session.Info, error] {
-	return lines[session.Info](ctx, c, "/v1/sessions", nil)
-}
-
-// FleetSummary asks for the fleet in numbers.
-func (c *Client) FleetSummary(ctx context.Context) (session.FleetSummary, error) {
-	var s session.FleetSummary
-	return s, c.do(ctx, http.MethodGet, "/v1/fleet", nil, nil, &s)
-}
-
-// FleetSilent lists the vehicles of which nothing has been heard for so long; see session.Fleet. The loop ends with
-// the first error.
-func (c *Client) FleetSilent(ctx context.Context, least time.Duration, never bool) iter.Seq2[session.FleetVehicle, error] {
-	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/silent", url.Values{"for": {least.String()}, "never": {strconv.FormatBool(never)}})
-}
-
-// FleetClock lists the vehicles whose clock is off by so much.
-func (c *Client) FleetClock(ctx context.Context, off time.Duration) iter.Seq2[session.FleetVehicle, error] {
-	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/clock", url.Values{"off": {off.String()}})
-}
-
-// FleetEncrypted lists the vehicles that have sent encrypted data units.
-func (c *Client) FleetEncrypted(ctx context.Context) iter.Seq2[session.FleetVehicle, error] {
-	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/encrypted", nil)
-}
-
-// Trace follows a vehicle: it calls following once the gateway does, then yields what happens until ctx ends or the
-// gateway stops. The loop ends with the first error.
-func (c *Client) Trace(ctx context.Context, vin codec.VIN, following func()) iter.Seq2[trace.Event, error] {
-	return linesFrom[trace.Event](ctx, c, "/v1/trace", url.Values{"vin": {vin.String()}}, following)
-}
-
-// Session returns the session of one vehicle; ErrNotFound when it is offline.
-func (c *Client) Session(ctx context.Context, vin codec.VIN) (session.Info, error) {
-	var s session.Info
-	return s, c.do(ctx, http.MethodGet, "/v1/sessions", url.Values{"vin": {vin.String()}}, nil, &s)
-}
-
-// Kick ends the session of one vehicle and returns what it was.
-func (c *Client) Kick(ctx context.Context, vin codec.VIN) (session.Info, error) {
-	var s session.Info
-	return s, c.do(ctx, http.MethodDelete, "/v1/sessions", url.Values{"vin": {vin.String()}}, nil, &s)
-}
-
-// Vehicles lists the vehicles of a product, or of all for "", as session.Device writes them. The loop ends with the
-// first error.
-func (c *Client) Vehicles(ctx context.Context, productKey string) iter.Seq2[json.RawMessage, error] {
-	return lines[json.RawMessage](ctx, c, "/v1/vehicles", url.Values{"productKey": {productKey}})
-}
-
-// Import adds vehicles to a product. A request takes up to ten thousand.
-func (c *Client) Import(ctx context.Context, productKey string, vins []string) (session.RegisterResult, error) {
-	var result session.RegisterResult
-	body := struct {
-		ProductKey string   `json:"productKey"`
-		VINs       []string `json:"vins"`
-	}{productKey, vins}
-	return result, c.do(ctx, http.MethodPost, "/v1/vehicles", nil, body, &result)
-}
-
-// DisableVehicle sets whether a vehicle is kept from logging in; ErrNotFound when it is not there.
-func (c *Client) DisableVehicle(ctx context.Context, productKey string, vin codec.VIN, disabled bool) error {
-	body := map[string]bool{"disabled": disabled}
-	return c.do(ctx, http.MethodPatch, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, body, nil)
-}
-
-// DeleteVehicle removes a vehicle from a product; ErrNotFound when it is not there.
-func (c *Client) DeleteVehicle(ctx context.Context, productKey string, vin codec.VIN) error {
-	return c.do(ctx, http.MethodDelete, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, nil, nil)
-}
-
-// Platforms lists the platforms.
-func (c *Client) Platforms(ctx context.Context) ([]session.Platform, error) {
-	var list []session.Platform
-	return list, c.do(ctx, http.MethodGet, "/v1/platforms", nil, nil, &list)
-}
-
-// CreatePlatform adds a platform; ErrConflict when it exists and replace is not set.
-func (c *Client) CreatePlatform(ctx context.Context, code, user, password string, replace bool) error {
-	return c.do(ctx, http.MethodPost, "/v1/platforms", nil, newPlatform{code, user, password, replace}, nil)
-}
-
-// DeletePlatform removes a platform; ErrNotFound when there is none of that code.
-func (c *Client) DeletePlatform(ctx context.Context, code string) error {
-	return c.do(ctx, http.MethodDelete, "/v1/platforms", url.Values{"code": {code}}, nil, nil)
-}
-
-// Keys lists the access keys without their secrets.
-func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	var list []Key
-	return list, c.do(ctx, http.MethodGet, "/v1/keys", nil, nil, &list)
-}
-
-// CreateKey makes an access key and returns it with its secrets.
-func (c *Client) CreateKey(ctx context.Context, n NewKey) (Key, error) {
-	var key Key
-	return key, c.do(ctx, http.MethodPost, "/v1/keys", nil, n, &key)
-}
-
-// DisableKey switches an access key off, or on again; ErrNotFound when there is none of that id.
-func (c *Client) DisableKey(ctx context.Context, id string, disabled bool) error {
-	return c.do(ctx, http.MethodPatch, "/v1/keys", url.Values{"id": {id}}, keyChange{disabled}, nil)
-}
-
-// DeleteKey revokes an access key; ErrNotFound when there is none of that id.
-func (c *Client) DeleteKey(ctx context.Context, id string) error {
-	return c.do(ctx, http.MethodDelete, "/v1/keys", url.Values{"id": {id}}, nil, nil)
 }
 
 // Calls returns what makes the requests of a command/client.Client go through this one, unsigned, to the API for

@@ -1,6 +1,6 @@
 // Package admin is how operators reach a gateway. It has two doors.
 //
-// The socket DATA_DIR/admin.sock, mode 0600, carries an HTTP API for the command line ([NewAPI], [Client]): sessions,
+// The socket DATA_DIR/admin.sock, mode 0600, carries an HTTP API for the command line ([API], [Client]): sessions,
 // vehicles, platforms, access keys, and the API for commands without a signature. Who may open the file may do all of
 // it. The same API can be reached from another machine with a token.
 //

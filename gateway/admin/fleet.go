@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/tboxgate/tboxgate/session"
@@ -58,4 +61,26 @@ func durationOf(w http.ResponseWriter, r *http.Request, name string, otherwise t
 		return 0, false
 	}
 	return d, true
+}
+
+// FleetSummary asks for the fleet in numbers.
+func (c *Client) FleetSummary(ctx context.Context) (session.FleetSummary, error) {
+	var s session.FleetSummary
+	return s, c.do(ctx, http.MethodGet, "/v1/fleet", nil, nil, &s)
+}
+
+// FleetSilent lists the vehicles of which nothing has been heard for so long; see session.Fleet. The loop ends with
+// the first error.
+func (c *Client) FleetSilent(ctx context.Context, least time.Duration, never bool) iter.Seq2[session.FleetVehicle, error] {
+	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/silent", url.Values{"for": {least.String()}, "never": {strconv.FormatBool(never)}})
+}
+
+// FleetClock lists the vehicles whose clock is off by so much.
+func (c *Client) FleetClock(ctx context.Context, off time.Duration) iter.Seq2[session.FleetVehicle, error] {
+	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/clock", url.Values{"off": {off.String()}})
+}
+
+// FleetEncrypted lists the vehicles that have sent encrypted data units.
+func (c *Client) FleetEncrypted(ctx context.Context) iter.Seq2[session.FleetVehicle, error] {
+	return lines[session.FleetVehicle](ctx, c, "/v1/fleet/encrypted", nil)
 }

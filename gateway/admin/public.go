@@ -3,7 +3,6 @@ package admin
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -68,28 +67,4 @@ func requireToken(token string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		status, body = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // the peer is gone if it fails
-}
-
-// errorHeader marks errors of this package, to tell them from answers of the API for commands.
-const errorHeader = "Tboxgate-Admin-Error"
-
-func writeError(w http.ResponseWriter, status int, message string) {
-	w.Header().Set(errorHeader, "1")
-	writeJSON(w, status, errorBody{message})
-}
-
-// errorBody is the JSON of every answer that is not 2xx.
-type errorBody struct {
-	Error string `json:"error"`
 }

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -47,4 +50,10 @@ func (a API) trace(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// Trace follows a vehicle: it calls following once the gateway does, then yields what happens until ctx ends or the
+// gateway stops. The loop ends with the first error.
+func (c *Client) Trace(ctx context.Context, vin codec.VIN, following func()) iter.Seq2[trace.Event, error] {
+	return linesFrom[trace.Event](ctx, c, "/v1/trace", url.Values{"vin": {vin.String()}}, following)
 }
