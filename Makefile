@@ -117,6 +117,12 @@ wireshark: ## compare the Wireshark dissector with the codec (needs tshark)
 	$(GO) vet -tags wireshark ./docs/wireshark
 	$(GO) test -count=1 -tags wireshark ./docs/wireshark
 
+.PHONY: mermaid
+mermaid: ## parse the diagrams of the documents with Mermaid's own parser (needs node and npm, which installs it)
+	cd docs/mermaid && npm ci --ignore-scripts --no-audit --no-fund
+	$(GO) vet -tags mermaid ./docs
+	$(GO) test -count=1 -tags mermaid -run Mermaid ./docs
+
 .PHONY: consumers
 consumers: ## run the example consumers against a gateway (needs python3 and a JDK)
 	$(GO) vet -tags consumers ./docs/consumers
