@@ -3,11 +3,9 @@ package mqttdevice
 import (
 	"context"
 	"errors"
-	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
-	"golang.org/x/time/rate"
 
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -162,18 +160,4 @@ func (h *hook) OnPublishDropped(cl *mqtt.Client, pk packets.Packet) {
 	if s := h.b.sessionOf(cl); s != nil && pk.Origin == mqtt.InlineClientId {
 		s.dropped(pk.TopicName)
 	}
-}
-
-// limiter is the rate of one device.
-func (l Limits) limiter() *rate.Limiter {
-	return rate.NewLimiter(rate.Limit(l.MessageRate), l.MessageRate)
-}
-
-// keepAlive is the time a connection may be silent, in seconds: what the device asked for, within the limit.
-func (l Limits) keepAlive(asked uint16) uint16 {
-	most := uint16(min(l.KeepAlive, 65535*time.Second/2) / time.Second)
-	if asked == 0 || asked > most {
-		return most
-	}
-	return asked
 }
