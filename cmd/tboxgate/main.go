@@ -2,7 +2,7 @@
 //
 //	main.go, app.go           the command line: flags, usage errors, exit codes
 //	config*.go                the configuration: one struct whose tags describe every setting
-//	serve.go, node.go         the gateway: how its parts are wired, started and stopped
+//	serve.go, node*.go        the gateway: how its parts are wired, started and stopped
 //	decode.go, encode.go      frames to JSON and back
 //	send.go, simulate.go      the other two sides: the application and the vehicle
 //	sessions.go, …            the operator's commands, over the admin socket

@@ -7,13 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway"
@@ -24,7 +22,6 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
 	"github.com/tboxgate/tboxgate/gateway/sink/nats"
-	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -145,69 +142,6 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	return n, nil
 }
 
-// gatewayOptions translates the configuration.
-func (n *node) gatewayOptions() gateway.Options {
-	c := n.cfg
-	o := gateway.Options{
-		Sink: n.sinks.answering, Payload: n.sinks.payload, MaxRecord: n.sinks.maxRecord, Sessions: n.table, Gate: n.gate(), Commands: n.commands,
-		Refused: n.refused, Metrics: n.metrics, Trace: &n.traces, Log: n.log, Node: c.Node, StoreHeartbeats: c.StoreHeartbeats,
-		DrainWindow: max(c.Drain.Window, 1), // 0 would mean the default
-		Limits: gateway.Limits{
-			Connections: c.Limits.Connections, PerAddress: c.Limits.PerAddress, AcceptRate: c.Limits.AcceptRate,
-			FrameRate: c.Limits.FrameRate, Handshakes: c.Limits.Handshakes, Window: c.Limits.Window,
-			WindowBytes: int(c.Limits.WindowBytes), InFlightBytes: int64(c.Limits.InFlightBytes), Inbound: int(c.Limits.Inbound),
-			Outbound: int(c.Limits.Outbound), BadFrames: c.Limits.BadFrames, MaxUnit: c.Limits.MaxFrame,
-		},
-	}
-	if c.Sinks[0].Type == "nats" {
-		n.marker = duplicate.New(n.sinks.answering, stream.NewIndex(n.state.store.JetStream()), n.log)
-		o.Sink = n.marker
-	}
-	for _, l := range c.Listeners {
-		ln := gateway.Listener{
-			Address: l.Address, Profile: gateway.Profile(l.Profile), AckForm: gateway.AckForm(l.AckForm),
-			AckRealtime: gateway.AckRealtime(l.AckRealtime), RefuseLogin: gateway.RefuseLogin(l.RefuseLogin),
-			OnStructureError: gateway.StructureError(l.OnStructureError), LoginTimeout: l.LoginTimeout, IdleTimeout: l.IdleTimeout,
-			HandshakeTimeout: l.HandshakeTimeout,
-		}
-		if t := l.TLS; t != (TLS{}) {
-			ln.TLS = &gateway.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA, RequireVINMatch: t.RequireVINMatch}
-		}
-		for _, p := range l.ProxyFrom {
-			ln.ProxyFrom = append(ln.ProxyFrom, p.Prefix)
-		}
-		o.Listeners = append(o.Listeners, ln)
-	}
-	return o
-}
-
-// gate makes the login rules. --dev lets any platform in, too.
-func (n *node) gate() *session.Gate {
-	return &session.Gate{
-		Registry: n.state.registry, Platforms: n.state.platforms, OpenPlatforms: n.cfg.Dev, Logger: n.log,
-		Products: vehicleProducts(n.cfg.Products), OpenProduct: openProduct(n.cfg.Products),
-	}
-}
-
-// apiOptions are those of the API on its address, or, trusted, on the admin socket.
-func (n *node) apiOptions(trusted bool) openapi.Options {
-	return openapi.Options{
-		Devices: n.state.registry, Sessions: n.table, Topics: topics{n}, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
-		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted), EchoStringToSign: n.cfg.API.EchoStringToSign,
-		NonceDir: filepath.Join(n.state.dir.Path(), "nonces"), MaxBody: int64(n.cfg.API.MaxBody), ConcurrentCalls: n.cfg.API.ConcurrentCalls, CallsPerSecond: callsPerSecond(n.cfg.API),
-		Products: apiProducts(n.cfg.Products),
-		Observe:  func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
-	}
-}
-
-// callsPerSecond is the setting; 0 would mean the default.
-func callsPerSecond(c API) int {
-	if c.CallsPerSecond == 0 {
-		return -1
-	}
-	return c.CallsPerSecond
-}
-
 // reloadCertificates reads the certificate files of vehicle and MQTT listeners and of the API again.
 func (n *node) reloadCertificates() error {
 	err := errors.Join(n.vehicles.Reload(), n.doors.api.reload())
@@ -215,14 +149,6 @@ func (n *node) reloadCertificates() error {
 		err = errors.Join(err, n.broker.Reload())
 	}
 	return err
-}
-
-// businessErrorStatus is the setting; our own command line, on the socket, reads the default form.
-func businessErrorStatus(c API, trusted bool) int {
-	if c.BusinessErrorStatus == "400" && !trusted {
-		return http.StatusBadRequest
-	}
-	return http.StatusOK
 }
 
 // adminAPI is what operators reach.
@@ -257,21 +183,6 @@ func (n *node) status() admin.Status {
 	return s
 }
 
-// presence is told of every vehicle that goes online or offline, in order, under a lock of the table.
-func (n *node) presence(e session.PresenceEvent) {
-	n.state.registry.Note(e)
-	n.commands.Presence(e)
-	n.announce(e)
-	n.traces.Presence(e)
-	if e.Online {
-		// One that was disabled or deleted between the gate and the table was offline when barred looked. Not here: the
-		// table is locked.
-		if d, known := n.state.registry.Lookup(e.VIN); !known || d.Disabled {
-			go n.barred(e.VIN)
-		}
-	}
-}
-
 // keepLast starts to keep last known states, where frames are stored.
 func (n *node) keepLast() {
 	if n.cfg.Sinks[0].Type != "nats" {
@@ -281,50 +192,6 @@ func (n *node) keepLast() {
 		JetStream: n.state.store.JetStream(), KV: n.state.store.KV(nats.BucketLast), Sessions: n.table, Node: n.cfg.Node,
 		Batched: n.cfg.Sinks[0].Batch.MaxFrames > 0, Backlog: func() int { return n.state.store.Sink().Stats().Waiting }, Logger: n.log,
 	})
-}
-
-func (n *node) announce(e session.PresenceEvent) {
-	if n.last != nil {
-		n.last.Touch(e.VIN)
-	}
-	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
-}
-
-// refused is told of logins that were not let in.
-func (n *node) refused(e session.RefusedEvent) {
-	n.state.store.Events().Publish(e.VIN, session.KindRefused, e.AppendJSON(nil))
-}
-
-// endLeftSessions ends the sessions that a crash left open.
-func (n *node) endLeftSessions() {
-	if left := n.state.registry.RecoverOnline(time.Now(), n.announce); left > 0 {
-		n.log.Warn("the gateway had not been stopped: sessions ended", "sessions", left, "reason", session.ReasonGatewayRestart)
-	}
-}
-
-// barred is told of devices that were deleted or disabled, by this node or another.
-func (n *node) barred(vin codec.VIN) {
-	if s := n.table.Get(vin); s != nil {
-		admin.Kick(n.table, s)
-	}
-}
-
-// commandDone counts commands that are over.
-func (n *node) commandDone(r command.Result) {
-	if r.State.Final() {
-		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt.Time))
-	}
-}
-
-func commandKind(c codec.Command) string {
-	switch c {
-	case codec.CommandParamQuery:
-		return "query"
-	case codec.CommandParamSet:
-		return "set"
-	default:
-		return "control"
-	}
 }
 
 func (n *node) watch() {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"time"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/gateway/admin"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// presence is told of every vehicle that goes online or offline, in order, under a lock of the table.
+func (n *node) presence(e session.PresenceEvent) {
+	n.state.registry.Note(e)
+	n.commands.Presence(e)
+	n.announce(e)
+	n.traces.Presence(e)
+	if e.Online {
+		// One that was disabled or deleted between the gate and the table was offline when barred looked. Not here: the
+		// table is locked.
+		if d, known := n.state.registry.Lookup(e.VIN); !known || d.Disabled {
+			go n.barred(e.VIN)
+		}
+	}
+}
+
+func (n *node) announce(e session.PresenceEvent) {
+	if n.last != nil {
+		n.last.Touch(e.VIN)
+	}
+	n.state.store.Events().Publish(e.VIN, e.Kind(), e.AppendJSON(nil))
+}
+
+// refused is told of logins that were not let in.
+func (n *node) refused(e session.RefusedEvent) {
+	n.state.store.Events().Publish(e.VIN, session.KindRefused, e.AppendJSON(nil))
+}
+
+// endLeftSessions ends the sessions that a crash left open.
+func (n *node) endLeftSessions() {
+	if left := n.state.registry.RecoverOnline(time.Now(), n.announce); left > 0 {
+		n.log.Warn("the gateway had not been stopped: sessions ended", "sessions", left, "reason", session.ReasonGatewayRestart)
+	}
+}
+
+// barred is told of devices that were deleted or disabled, by this node or another.
+func (n *node) barred(vin codec.VIN) {
+	if s := n.table.Get(vin); s != nil {
+		admin.Kick(n.table, s)
+	}
+}
+
+// commandDone counts commands that are over.
+func (n *node) commandDone(r command.Result) {
+	if r.State.Final() {
+		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt.Time))
+	}
+}
+
+func commandKind(c codec.Command) string {
+	switch c {
+	case codec.CommandParamQuery:
+		return "query"
+	case codec.CommandParamSet:
+		return "set"
+	default:
+		return "control"
+	}
+}
