@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -27,10 +26,13 @@ import (
 
 // standIn is a gateway that answers every frame of vehicles with success and its time.
 type standIn struct {
-	addr string
+	addr  string
+	ahead time.Duration // of its clock
+	deaf  bool          // connections before end get no answer to reports
 
 	mu    sync.Mutex
 	names []string // of the client certificates
+	conns []net.Conn
 }
 
 func newStandIn(t *testing.T, l net.Listener) *standIn {
@@ -42,6 +44,9 @@ func newStandIn(t *testing.T, l net.Listener) *standIn {
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			s.conns = append(s.conns, conn)
+			s.mu.Unlock()
 			wg.Go(func() { s.serve(conn) })
 		}
 	})
@@ -69,11 +74,27 @@ func (s *standIn) serve(conn net.Conn) {
 		}
 		unit := f.TimeBytes()
 		if f.Command() == codec.CommandTimeSync {
-			unit = codec.AppendTime(nil, time.Now())
+			unit = codec.AppendTime(nil, time.Now().Add(s.ahead))
+		}
+		s.mu.Lock()
+		deaf := s.deaf && f.Command() == codec.CommandRealtime
+		s.mu.Unlock()
+		if deaf {
+			continue
 		}
 		if _, err := conn.Write(codec.AppendAnswer(nil, f, codec.FlagSuccess, unit)); err != nil {
 			return
 		}
+	}
+}
+
+// cut ends all connections; what comes on others is answered.
+func (s *standIn) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaf = false
+	for _, conn := range s.conns {
+		_ = conn.Close()
 	}
 }
 
@@ -260,12 +281,14 @@ func TestSimulateShows(t *testing.T) {
 	require.Equal(t, "  time       1m30s", rows[0])
 	require.Equal(t, "  vehicles   4 of 5 online: 2 driving, 1 charging, 0 parked, 1 in alarm", rows[1])
 	require.Equal(t, "  sent       70 frames, 12/s: 40 reports, 7 reissues, 0 heartbeats", rows[2])
-	require.Equal(t, "  clock      not compared", rows[7])
+	require.Equal(t, "  clock      not compared", rows[8])
 	require.Equal(t, "4 of 5 online, 70 sent (5/s), 60 answered, 3 errors, 1 reconnects, 4 commands, no answers",
 		s.line(now, vehicle.Stats{Sent: 20}, f, 10*time.Second))
 	require.Equal(t, "the gateway's is 1.3s ahead of ours (mean of 2 answers, each right to half a second)",
 		skewText(vehicle.Skew{Count: 2, Sum: 2600 * time.Millisecond}))
 	require.Equal(t, "the gateway's is 2s behind ours (mean of 1 answers, each right to half a second)",
 		skewText(vehicle.Skew{Count: 1, Sum: -2 * time.Second}))
-	require.Equal(t, "a row", fit("a row", io.Discard))
+	require.Equal(t, []string{"a row", "ä row"}, fit([]string{"a row", "ä row"}, 0, 0))
+	require.Equal(t, []string{"a ro", "ä ro"}, fit([]string{"a row", "ä row", "and more"}, 5, 3))
+	require.Equal(t, []string{"a row"}, fit([]string{"a row", "another"}, 80, 1))
 }

@@ -30,6 +30,7 @@ type simulation struct {
 	mu     sync.Mutex
 	failed int
 	first  error // of the failed
+	gone   int   // drivers whose connection broke and was not there again at the end
 }
 
 // run drives all until ctx ends or they have sent their reports.
@@ -59,12 +60,25 @@ func (s *simulation) drive(ctx context.Context, d driver, after time.Duration, j
 		return
 	}
 	const least, most = time.Second, 30 * time.Second
+	broken := false
+	defer func() {
+		if broken {
+			s.mu.Lock()
+			s.gone++
+			s.mu.Unlock()
+		}
+	}()
 	for pause := least; ; pause = min(2*pause, most) {
 		began := time.Now()
 		err := d.Run(ctx)
-		if err == nil || ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		if err == nil {
+			broken = false
 			return
 		}
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) { // it was connecting
+			return
+		}
+		broken = true
 		s.mu.Lock()
 		s.failed++
 		if s.first == nil {

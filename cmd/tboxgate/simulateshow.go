@@ -19,6 +19,9 @@ const logEvery = 10 * time.Second
 // else a line now and then.
 func (s *simulation) watch(done <-chan struct{}, began time.Time) {
 	every, table := logEvery, isTerminal(s.p.stderr)
+	if kind, _ := s.p.env("TERM"); kind == "dumb" {
+		table = false // it cannot move its cursor
+	}
 	if table {
 		every = time.Second
 	}
@@ -38,14 +41,13 @@ func (s *simulation) watch(done <-chan struct{}, began time.Time) {
 			if !table {
 				say(s.p.stderr, "%s\n", s.line(now, before, fleet, every))
 			} else {
-				rows := s.table(now, float64(now.Sent-before.Sent), fleet, time.Since(began))
+				width, height := terminalSize(s.p.stderr)
+				rows := fit(s.table(now, float64(now.Sent-before.Sent), fleet, time.Since(began)), width, height)
 				if lines > 0 {
 					say(s.p.stderr, "\x1b[%dA", lines)
 				}
 				lines = len(rows)
-				for _, row := range rows {
-					say(s.p.stderr, "\r\x1b[K%s\n", fit(row, s.p.stderr))
-				}
+				say(s.p.stderr, "\r\x1b[J%s\n", strings.Join(rows, "\n"))
 			}
 			before = now
 		}
@@ -59,14 +61,28 @@ func (s *simulation) line(now, before vehicle.Stats, f vehicle.Fleet, every time
 		f.Online(), s.vehicles, now.Sent, rate, now.Acked, now.Errors(), now.Reconnects, now.Commands, &now.RTT)
 }
 
-// fit cuts a row to the width of the terminal: one that wraps would not be drawn over.
-func fit(row string, w any) string {
+// terminalSize returns the size of the terminal that w is, 0 when it cannot be told.
+func terminalSize(w any) (width, height int) {
 	if f, ok := w.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && utf8.RuneCountInString(row) >= width {
-			return string([]rune(row)[:width-1])
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return width, height
 		}
 	}
-	return row
+	return 0, 0
+}
+
+// fit cuts rows to the size of a terminal, of which 0 is not known: what wraps or scrolls cannot be drawn over. The line below
+// them is the cursor's.
+func fit(rows []string, width, height int) []string {
+	if height > 0 && len(rows) >= height {
+		rows = rows[:max(height-1, 1)]
+	}
+	for i, row := range rows {
+		if width > 0 && utf8.RuneCountInString(row) >= width {
+			rows[i] = string([]rune(row)[:width-1])
+		}
+	}
+	return rows
 }
 
 // table is the state in rows of label and value; rate is in frames sent each second.
@@ -81,6 +97,7 @@ func (s *simulation) table(now vehicle.Stats, rate float64, f vehicle.Fleet, too
 		row("sent", "%d frames, %.0f/s: %d reports, %d reissues, %d heartbeats", now.Sent, rate, now.Reports, now.Reissues, now.Heartbeats),
 		row("answered", "%d success, %d late, %d refused, %d wrong, %d without an answer", now.Acked, now.Late, now.Refused, now.Wrong,
 			now.Unanswered),
+		row("broken off", "%d frames, %d of them reports to reissue, %d reissued", now.Interrupted, now.Requeued, now.Retried),
 		row("latency", "%v", &now.RTT),
 		row("commands", "%d answered, %d ignored", now.Commands, now.Ignored),
 		row("links", "%d connections, %d reconnects, %d failed, %d faults played", now.Connects, now.Reconnects, s.failures(), now.Faults),
@@ -109,32 +126,35 @@ func skewText(k vehicle.Skew) string {
 
 // summary is what simulate prints at the end. Times are in milliseconds.
 type summary struct {
-	Vehicles   int       `json:"vehicles"`
-	Failed     int       `json:"failed"` // connections that ended with an error
-	Error      string    `json:"error,omitempty"`
-	Seconds    float64   `json:"seconds"`
-	Sent       uint64    `json:"sent"`
-	Acked      uint64    `json:"acked"`
-	Late       uint64    `json:"late"`
-	Refused    uint64    `json:"refused"`
-	Wrong      uint64    `json:"wrong"`
-	Unanswered uint64    `json:"unanswered"`
-	Skipped    uint64    `json:"skipped"`
-	Lingering  uint64    `json:"lingering"`
-	Logins     uint64    `json:"logins"`
-	Reports    uint64    `json:"reports"`
-	Reissues   uint64    `json:"reissues"`
-	Heartbeats uint64    `json:"heartbeats"`
-	TimeSyncs  uint64    `json:"timeSyncs"`
-	Commands   uint64    `json:"commands"`
-	Ignored    uint64    `json:"ignored"`
-	Connects   uint64    `json:"connects"`
-	Reconnects uint64    `json:"reconnects"`
-	Faults     uint64    `json:"faults"`
-	Damaged    uint64    `json:"damaged"`
-	Rejected   uint64    `json:"rejected"`
-	RTT        rtt       `json:"rttMs"`
-	Skew       clockSkew `json:"clockSkewMs"`
+	Vehicles    int       `json:"vehicles"`
+	Failed      int       `json:"failed"` // connections that ended with an error
+	Error       string    `json:"error,omitempty"`
+	Seconds     float64   `json:"seconds"`
+	Sent        uint64    `json:"sent"`
+	Acked       uint64    `json:"acked"`
+	Late        uint64    `json:"late"`
+	Refused     uint64    `json:"refused"`
+	Wrong       uint64    `json:"wrong"`
+	Unanswered  uint64    `json:"unanswered"`
+	Interrupted uint64    `json:"interrupted"`
+	Skipped     uint64    `json:"skipped"`
+	Lingering   uint64    `json:"lingering"`
+	Logins      uint64    `json:"logins"`
+	Reports     uint64    `json:"reports"`
+	Reissues    uint64    `json:"reissues"`
+	Requeued    uint64    `json:"requeued"`
+	Retried     uint64    `json:"retried"`
+	Heartbeats  uint64    `json:"heartbeats"`
+	TimeSyncs   uint64    `json:"timeSyncs"`
+	Commands    uint64    `json:"commands"`
+	Ignored     uint64    `json:"ignored"`
+	Connects    uint64    `json:"connects"`
+	Reconnects  uint64    `json:"reconnects"`
+	Faults      uint64    `json:"faults"`
+	Damaged     uint64    `json:"damaged"`
+	Rejected    uint64    `json:"rejected"`
+	RTT         rtt       `json:"rttMs"`
+	Skew        clockSkew `json:"clockSkewMs"`
 }
 
 type rtt struct {
@@ -158,7 +178,8 @@ func (s *simulation) summary(t vehicle.Stats, took time.Duration) summary {
 	ms := func(d time.Duration) float64 { return float64(d.Round(time.Microsecond)) / float64(time.Millisecond) }
 	out := summary{
 		Vehicles: s.vehicles, Failed: s.failed, Seconds: took.Round(time.Millisecond).Seconds(),
-		Sent: t.Sent, Acked: t.Acked, Late: t.Late, Refused: t.Refused, Wrong: t.Wrong, Unanswered: t.Unanswered, Skipped: t.Skipped,
+		Sent: t.Sent, Acked: t.Acked, Late: t.Late, Refused: t.Refused, Wrong: t.Wrong, Unanswered: t.Unanswered,
+		Interrupted: t.Interrupted, Requeued: t.Requeued, Retried: t.Retried, Skipped: t.Skipped,
 		Lingering: t.Lingering, Logins: t.Logins, Reports: t.Reports, Reissues: t.Reissues, Heartbeats: t.Heartbeats,
 		TimeSyncs: t.TimeSyncs, Commands: t.Commands, Ignored: t.Ignored, Connects: t.Connects, Reconnects: t.Reconnects,
 		Faults: t.Faults, Damaged: t.Damaged, Rejected: t.Rejected,
@@ -187,6 +208,9 @@ func (s *simulation) report(took time.Duration) error {
 	switch {
 	case s.first != nil && (!s.reconnect || t.Errors() > 0):
 		return fmt.Errorf("simulate: %d connections failed, the first: %w", s.failed, s.first)
+	case s.first != nil && (s.gone > 0 || t.Retried < t.Requeued): // it is not as if nothing had happened
+		return fmt.Errorf("simulate: %d connections failed, %d did not come back, %d reports wait to be reissued, the first: %w",
+			s.failed, s.gone, t.Requeued-t.Retried, s.first)
 	case t.Errors() > 0:
 		return fmt.Errorf("simulate: %d refused, %d wrong, %d unanswered, %d damaged, %d older connections left open", t.Refused, t.Wrong,
 			t.Unanswered, t.Skipped, t.Lingering)

@@ -90,12 +90,18 @@ func open(conn net.Conn, cfg Config, count *counters, obeys obedient) *link {
 	return &link{conn: conn, log: cfg.Logger, count: count, timeout: cfg.AnswerTimeout, obeys: obeys}
 }
 
-// close ends the connection. What is still unanswered is counted so, unless a fault is to blame.
-func (l *link) close(blame bool) {
+// close ends the connection. What is still without an answer is counted: as interrupted when the connection
+// broke, or when a fault broke it.
+func (l *link) close(broke bool) {
 	_ = l.conn.Close() // nothing is lost: all answers that will come have come
-	if blame {
-		l.count.update(func(s *Stats) { s.Unanswered += uint64(len(l.pending)) })
-	}
+	l.count.update(func(s *Stats) {
+		if n := uint64(len(l.pending)); broke || l.err != nil {
+			s.Interrupted += n
+		} else {
+			s.Unanswered += n
+		}
+	})
+	l.pending = nil
 }
 
 // watch makes every wait return at once when ctx ends, until stop is called.
@@ -163,6 +169,9 @@ func (l *link) send(frame codec.Frame) (*request, error) {
 
 // write writes a frame, in the way that the present trouble wants.
 func (l *link) write(frame codec.Frame) error {
+	if l.err != nil {
+		return l.err
+	}
 	for _, piece := range l.trouble.pieces(frame, l.count) {
 		if err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 			return l.broke(err)

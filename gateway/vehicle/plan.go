@@ -18,6 +18,7 @@ type plan struct {
 	lately  []time.Time // reports since then
 	replays []*replay   // reports that could not be sent, oldest first
 	unsent  [][]byte    // frames that were not answered when a connection broke, as reissues, older than replays
+	retried int         // of unsent, taken since somebody counted
 	reissue time.Time   // not before
 	absent  bool        // it catches up: everything is replayed anyway
 }
@@ -176,6 +177,7 @@ func (c *car) missed(now time.Time) ([][]byte, error) {
 	if len(c.unsent) > 0 {
 		frame := c.unsent[0]
 		c.unsent = append(c.unsent[:0], c.unsent[1:]...)
+		c.retried++
 		return [][]byte{frame}, nil
 	}
 	for len(c.replays) > 0 {

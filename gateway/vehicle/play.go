@@ -42,7 +42,7 @@ func (r *rig) duplicate(ctx context.Context, l *link, addr string) error {
 		return err
 	}
 	if err := r.login(ctx, second); err != nil {
-		second.close(true)
+		second.close(false)
 		return err
 	}
 	until := time.Now().Add(r.cfg.AnswerTimeout)
@@ -54,7 +54,7 @@ func (r *rig) duplicate(ctx context.Context, l *link, addr string) error {
 		r.count.update(func(s *Stats) { s.Lingering++ })
 	}
 	r.keep(l)
-	l.close(false)
+	l.close(true)
 	return &movedError{second}
 }
 

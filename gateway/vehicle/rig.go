@@ -143,7 +143,7 @@ func (r *rig) connection(ctx context.Context, addr string, first func(*link) err
 		err = first(l)
 	}
 	if err != nil {
-		l.close(true)
+		l.close(false)
 		return err
 	}
 	now := time.Now()
@@ -180,13 +180,14 @@ func (r *rig) connection(ctx context.Context, addr string, first func(*link) err
 		if e := r.leave(l); e != nil {
 			err = e
 		}
-	case errors.Is(err, ErrClosed), errors.As(err, &away):
+	default: // it broke, or a fault broke it
+		errors.As(err, &away)
 		if r.lost.IsZero() {
 			r.lost = time.Now()
 		}
 		r.keep(l)
 	}
-	l.close(away == nil)
+	l.close(away != nil)
 	return err
 }
 
@@ -197,6 +198,7 @@ func (r *rig) keep(l *link) {
 		if cmd := p.frame.Command(); cmd == codec.CommandRealtime || cmd == codec.CommandReissue {
 			if c := r.byVIN[p.frame.VIN()]; c != nil {
 				c.keep(p.frame)
+				r.count.update(func(s *Stats) { s.Requeued++ })
 			}
 		}
 	}
@@ -265,12 +267,16 @@ func (r *rig) report(l *link, c *car, now time.Time) error {
 		c.due = now.Add(24 * time.Hour)
 	}
 	r.note(c)
+	if n := uint64(c.retried); n > 0 {
+		c.retried = 0
+		r.count.update(func(s *Stats) { s.Retried += n })
+	}
 	for _, f := range frames {
-		if _, err := l.send(f); err != nil {
-			return err
+		if _, e := l.send(f); e != nil {
+			err = e // the others are counted and kept too
 		}
 	}
-	return nil
+	return err
 }
 
 // routine sends heartbeats and time syncs.

@@ -7,20 +7,26 @@ import (
 	"time"
 )
 
-// Stats counts what a vehicle or a platform sent and what came back.
+// Stats counts what a vehicle or a platform sent and what came back. After a run
+//
+//	Sent = Acked + Refused + Unanswered + Interrupted
+//	Requeued = Retried + what still waits for its turn + what was given up
 type Stats struct {
-	Sent       uint64 // frames sent that want an answer: logins, reports, heartbeats, time syncs, logouts
-	Acked      uint64 // of them, answered with success as the standard wants it
-	Late       uint64 // of Acked, answered later than Config.AnswerTimeout
-	Refused    uint64 // answered with another flag than success
-	Wrong      uint64 // answers that answer nothing sent: other time, command or identifier
-	Unanswered uint64 // sent and not answered when the connection ended
-	Skipped    uint64 // damaged stretches between frames in what came back
-	Lingering  uint64 // older connections that the gateway left open after the vehicle logged in on a new one
+	Sent        uint64 // frames sent that want an answer: logins, reports, heartbeats, time syncs, logouts
+	Acked       uint64 // of them, answered with success as the standard wants it
+	Late        uint64 // of Acked, answered later than Config.AnswerTimeout
+	Refused     uint64 // answered with another flag than success
+	Wrong       uint64 // answers that answer nothing sent: other time, command or identifier
+	Unanswered  uint64 // sent and not answered although the connection held
+	Interrupted uint64 // sent on a connection that broke before the answer, or that a fault of the script broke
+	Skipped     uint64 // damaged stretches between frames in what came back
+	Lingering   uint64 // older connections that the gateway left open after the vehicle logged in on a new one
 
 	Logins     uint64 // vehicle and platform logins among Sent
 	Reports    uint64 // realtime reports among Sent
 	Reissues   uint64 // reissues among Sent
+	Requeued   uint64 // reports among Interrupted, which are put back to be reissued
+	Retried    uint64 // of Requeued, those that were reissued: they are among Reissues, and among Sent again
 	Heartbeats uint64 // heartbeats among Sent
 	TimeSyncs  uint64 // time syncs among Sent
 	Commands   uint64 // queries, settings and controls answered
@@ -36,8 +42,8 @@ type Stats struct {
 	Skew Skew // of this machine's clock against the gateway's
 }
 
-// Errors returns the number of things that a flawless gateway would not have done. Frames without an
-// answer on connections that a fault of the script broke do not count.
+// Errors returns the number of things that a flawless gateway would not have done. A connection that
+// breaks is told by the error of Run, and what it left without an answer does not count here.
 func (s Stats) Errors() uint64 { return s.Refused + s.Wrong + s.Unanswered + s.Skipped + s.Lingering }
 
 // Add adds what o counted to s.
@@ -51,10 +57,10 @@ func (s *Stats) Add(o Stats) {
 }
 
 // numbers are the counters of s.
-func (s *Stats) numbers() [20]*uint64 {
+func (s *Stats) numbers() [23]*uint64 {
 	return [...]*uint64{
-		&s.Sent, &s.Acked, &s.Late, &s.Refused, &s.Wrong, &s.Unanswered, &s.Skipped, &s.Lingering,
-		&s.Logins, &s.Reports, &s.Reissues, &s.Heartbeats, &s.TimeSyncs, &s.Commands, &s.Ignored,
+		&s.Sent, &s.Acked, &s.Late, &s.Refused, &s.Wrong, &s.Unanswered, &s.Interrupted, &s.Skipped, &s.Lingering,
+		&s.Logins, &s.Reports, &s.Reissues, &s.Requeued, &s.Retried, &s.Heartbeats, &s.TimeSyncs, &s.Commands, &s.Ignored,
 		&s.Connects, &s.Reconnects, &s.Faults, &s.Damaged, &s.Rejected,
 	}
 }

@@ -61,9 +61,11 @@ func TestRTTString(t *testing.T) {
 }
 
 func TestStatsAdd(t *testing.T) {
-	a := Stats{Sent: 1, Acked: 2, Refused: 3, Wrong: 4, Unanswered: 5, Skipped: 6, Reports: 7, Heartbeats: 8, Commands: 9, Ignored: 10}
+	a := Stats{Sent: 1, Acked: 2, Refused: 3, Wrong: 4, Unanswered: 5, Interrupted: 11, Skipped: 6, Reports: 7, Requeued: 12, Retried: 13, Heartbeats: 8,
+		Commands: 9, Ignored: 10}
 	sum := a
 	sum.Add(a)
-	require.Equal(t, Stats{Sent: 2, Acked: 4, Refused: 6, Wrong: 8, Unanswered: 10, Skipped: 12, Reports: 14, Heartbeats: 16, Commands: 18, Ignored: 20}, sum)
+	require.Equal(t, Stats{Sent: 2, Acked: 4, Refused: 6, Wrong: 8, Unanswered: 10, Interrupted: 22, Skipped: 12, Reports: 14, Requeued: 24,
+		Retried: 26, Heartbeats: 16, Commands: 18, Ignored: 20}, sum)
 	require.EqualValues(t, 3+4+5+6, a.Errors())
 }
