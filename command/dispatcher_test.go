@@ -564,6 +564,70 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
+// A session may end before its link has said whether the frame went out. The end waits for that word, so the result says
+// whether and when the command was sent.
+func TestSessionEndsBeforeHandOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		end   func(b *bench, second *link)
+		word  error // of the old link
+		state command.State
+		why   command.Reason
+		sends int
+		unit  []byte
+	}{
+		"takeover, sent": {func(b *bench, second *link) { b.login(second) }, nil, command.StateSuperseded, "takeover", 1, set},
+		"takeover, not sent: goes out over the new connection": {func(b *bench, second *link) { b.login(second) }, session.ErrLinkClosed,
+			command.StateSent, "", 1, set},
+		"closed, sent":               {func(b *bench, _ *link) { b.logout(session.ReasonPeerClosed) }, nil, command.StateDisconnected, "peerClosed", 1, set},
+		"closed, not sent":           {func(b *bench, _ *link) { b.logout(session.ReasonPeerClosed) }, session.ErrLinkClosed, command.StateDisconnected, "peerClosed", 0, set},
+		"the vehicle left, sent":     {func(b *bench, _ *link) { b.logout(session.ReasonPeerClosed) }, nil, command.StateAnswered, command.ReasonVehicleLeft, 1, setPort},
+		"the vehicle left, not sent": {func(b *bench, _ *link) { b.logout(session.ReasonPeerClosed) }, session.ErrLinkClosed, command.StateDisconnected, "peerClosed", 0, setPort},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.link.hold = true
+				id := b.send(codec.CommandParamSet, c.unit)
+				second := &link{}
+				c.end(b, second)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				require.Equal(t, command.StateQueued, b.result(id).State)
+				b.link.held[0](c.word)
+				synctest.Wait()
+				r := b.result(id)
+				require.Equal(t, c.state, r.State)
+				require.Equal(t, c.why, r.Reason)
+				require.Equal(t, c.sends, r.Sends)
+				require.Equal(t, c.sends == 0, r.SentAt.IsZero(), "sent at %v", r.SentAt)
+				if c.state == command.StateSent {
+					require.Equal(t, 1, second.count())
+				}
+			})
+		})
+	}
+	for name, end := range map[string]func(b *bench){
+		"closed":   func(b *bench) { b.logout(session.ReasonIdle) },
+		"takeover": func(b *bench) { b.login(&link{}) },
+	} {
+		t.Run("a link that never says: "+name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.link.hold = true
+				id := b.send(codec.CommandParamQuery, query)
+				end(b)
+				time.Sleep(31 * time.Second)
+				synctest.Wait()
+				r := b.result(id)
+				require.Equal(t, map[string]command.State{"closed": command.StateDisconnected, "takeover": command.StateSuperseded}[name], r.State)
+				require.Equal(t, map[string]command.Reason{"closed": "idle", "takeover": "takeover"}[name], r.Reason)
+				b.link.held[0](nil)
+				require.Equal(t, r, b.result(id))
+			})
+		})
+	}
+}
+
 // Wired to the table's callback the dispatcher hears of every end, also of the many sessions of a platform link.
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

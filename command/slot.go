@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -35,10 +36,12 @@ type task struct {
 	plan   Resend
 	leaves bool // a vehicle that obeys leaves: the setting of a platform address or port
 
-	session  uint64       // the session it was last sent over
-	header   codec.Header // of the frame it was last sent as
-	tries    int          // sends handed to the link and not refused
-	deadline time.Time    // when a frame that the link never takes has timed out
+	session  uint64         // the session it was last sent over
+	header   codec.Header   // of the frame it was last sent as
+	tries    int            // sends handed to the link and not refused
+	unheard  int            // sends of this session on which the link has not said its word
+	ending   session.Reason // why that session has ended, while the end waits for the link's word; else ""
+	deadline time.Time      // when a frame that the link never takes has timed out
 
 	result  Result
 	done    chan struct{} // closed when the command is over
@@ -111,7 +114,11 @@ func (d *Dispatcher) startNext(sl *slot, s *session.Session) {
 
 // transmit hands the frame of the command in flight to the session's link, in that session's edition.
 func (d *Dispatcher) transmit(sl *slot, t *task, s *session.Session) {
+	if t.session != s.ID {
+		t.unheard = 0
+	}
 	t.tries++
+	t.unheard++
 	t.session = s.ID
 	t.header = headerFor(t, s)
 	t.result.Edition = s.Edition
@@ -126,14 +133,19 @@ func (d *Dispatcher) transmit(sl *slot, t *task, s *session.Session) {
 // until the command times out or its session is found to be gone.
 func (d *Dispatcher) handedOver(sl *slot, t *task, id uint64, err error) {
 	d.mu.Lock()
-	switch {
-	case sl.current != t || t.session != id: // over, or on its way over another session
-	case err != nil:
-		t.tries--
-		d.arm(sl, busyRetry)
-		d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, "vin", t.key.vin, "err", err)
-	default:
-		d.sent(t)
+	if sl.current == t && t.session == id { // else over, or on its way over another session
+		t.unheard--
+		if err != nil {
+			t.tries--
+			d.arm(sl, busyRetry)
+			d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, "vin", t.key.vin, "err", err)
+		} else {
+			d.sent(t)
+		}
+		if why := t.ending; why != "" {
+			t.ending = ""
+			d.gone(sl, id, why)
+		}
 	}
 	d.mu.Unlock()
 	d.out.flush()
@@ -175,11 +187,18 @@ func (d *Dispatcher) answered(sl *slot, t *task, s *session.Session, f codec.Fra
 	d.startNext(sl, s)
 }
 
-// gone handles the end of the session with the given id.
+// gone handles the end of the session with the given id. A session may end before its link has said whether the frame went
+// out; then the end waits for that word, which always comes, and with it whether and when the command was sent.
 func (d *Dispatcher) gone(sl *slot, id uint64, reason session.Reason) {
 	t := sl.current
 	if t == nil || t.session != id {
 		return // nothing under way over that session
+	}
+	if t.unheard > 0 && t.result.Sends == 0 {
+		if t.ending == "" {
+			t.ending = reason
+		}
+		return
 	}
 	takeover := reason == session.ReasonTakeover
 	switch {
@@ -266,9 +285,11 @@ func (d *Dispatcher) move(sl *slot, live *session.Session) {
 	case t == nil:
 		d.startNext(sl, live)
 	case live == nil:
-		d.gone(sl, t.session, session.Reason(ReasonLinkClosed))
+		t.unheard = 0 // the timer is patient: a link that has said nothing by now is not waited for
+		d.gone(sl, t.session, cmp.Or(t.ending, session.Reason(ReasonLinkClosed)))
 	case t.tries > 0 && t.session != live.ID:
-		d.gone(sl, t.session, session.ReasonTakeover)
+		t.unheard = 0
+		d.gone(sl, t.session, cmp.Or(t.ending, session.ReasonTakeover))
 	case t.result.Sends == 0 && !d.o.Now().Before(t.deadline):
 		d.finish(sl, StateTimedOut, ReasonLinkBusy)
 		d.startNext(sl, live)
