@@ -6,7 +6,7 @@ package codec
 //   - n > 0, err == nil: f = b[:n] is a frame with the right length and check byte.
 //   - n > 0, err != nil: b[:n] is no frame; drop n bytes and go on. err is a shared *FrameError of
 //     kind ErrStart (no start mark here), ErrLength (the length field is above maxUnit) or ErrCheck.
-//   - n == 0: more bytes are needed, in all [Need] of b; never with an error.
+//   - n == 0: more bytes are needed, in all [Enough] of b; never with an error.
 //
 // Finding the way back: garbage is skipped up to the next start mark whose command, encryption and
 // length are plausible. A frame with a wrong check byte is skipped whole if a start mark, or
@@ -14,7 +14,16 @@ package codec
 // second byte. A start character alone at the end is kept, it may be half of a mark. The inside
 // of a frame whose check byte is right is never searched, however much it looks like a frame.
 //
-// A call that returns 0 takes constant time once the header is there, others take time in
+// A start character too many makes a mark with the first half of the next frame's. Its header is
+// read one byte off, so its third byte, the command, is a start character too, which no known
+// command is. Then, and when the frame that it announces is not there or is wrong, a right frame
+// that begins with the last two of these start characters, and whose flag is one of the standard's,
+// is taken; what stands before it is garbage (ErrStart). A true frame of the command 0x23 or 0x24
+// is not lost to that unless its identifier begins with such a flag, which no text does.
+//
+// A call that returns 0 takes constant time once the header is there, except where the third byte
+// is a start character: then the frame behind it, once it has come and is wrong, is summed at each
+// call. A caller that waits for [Enough] bytes has it summed once. Other calls take time in
 // proportion to the bytes they look at: those they consume and at most one frame more. Nothing is
 // allocated.
 func Next(b []byte, maxUnit int) (f Frame, n int, err error) {
@@ -32,16 +41,62 @@ func Next(b []byte, maxUnit int) (f Frame, n int, err error) {
 		return nil, scan(b, 1, maxUnit), errNextLength
 	}
 	size += MinFrameSize
-	if size > len(b) {
-		return nil, 0, nil
-	}
-	if Check(b[offCommand:size-1]) == b[size-1] {
+	whole := size <= len(b)
+	if whole && Check(b[offCommand:size-1]) == b[size-1] {
 		return Frame(b[:size:size]), size, nil
+	}
+	if b[offCommand] == b[0] {
+		if p := run(b); rightFrame(b[p:], maxUnit) {
+			return nil, p, errNextStart
+		}
+	}
+	if !whole {
+		return nil, 0, nil
 	}
 	if mayStart(b[size:]) {
 		return nil, size, errNextCheck
 	}
 	return nil, resync(b, maxUnit, false), errNextCheck
+}
+
+// Enough returns how many bytes there must be in all before another call of [Next] can tell more of
+// b, for which it has returned 0.
+func Enough(b []byte, maxUnit int) int {
+	need := Need(b)
+	if p := run(b); p > 0 {
+		if maxUnit <= 0 || maxUnit > MaxUnitSize {
+			maxUnit = MaxUnitSize
+		}
+		if behind := p + Need(b[p:]); behind > len(b) && flagged(b[p:], maxUnit) {
+			return min(need, behind)
+		}
+	}
+	return need
+}
+
+// run returns where a frame may begin that has start characters too many before it: at the last two of those that b
+// begins with, as far as the first header goes. 0 says that there are just the two of a mark, or no header yet.
+func run(b []byte) (p int) {
+	if len(b) < HeaderSize {
+		return 0
+	}
+	for p+offCommand < HeaderSize && b[p+offCommand] == b[0] {
+		p++
+	}
+	return p
+}
+
+// flagged reports whether b is plausible and its flag one of the standard's, as far as it goes.
+func flagged(b []byte, maxUnit int) bool {
+	return plausible(b, maxUnit) && (len(b) <= offFlag || knownFlag(Flag(b[offFlag])))
+}
+
+func knownFlag(f Flag) bool { return f == FlagCommand || f >= FlagSuccess && f <= FlagDecryptError }
+
+// rightFrame reports whether b begins with a whole frame whose check byte is right and whose flag is known.
+func rightFrame(b []byte, maxUnit int) bool {
+	size := Need(b)
+	return size <= len(b) && flagged(b, maxUnit) && Check(b[offCommand:size-1]) == b[size-1]
 }
 
 // scan returns the first position from on at which a frame may start, len(b) when there is none.

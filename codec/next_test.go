@@ -53,6 +53,16 @@ func TestNextFindsItsWayBack(t *testing.T) {
 	// A frame that holds another one in its data unit.
 	nested, err := AppendFrame(nil, Header{Edition2016, 0xC1, FlagCommand, [17]byte{'X'}, 1}, concat([]byte("##"), login, []byte("$$")))
 	require.NoError(t, err)
+	// Read one byte off, encryption 0x01 and the first byte of the length make a length of 0x0100.
+	short, err := AppendFrame(nil, Header{Edition2016, CommandRealtime, FlagCommand, [17]byte{'X'}, 1}, []byte{0x00})
+	require.NoError(t, err)
+	// A private command that is a start character. Read one byte off, 0x0301 bytes of unit are 0x0110, and their check byte is right.
+	strange, err := AppendFrame(nil, Header{Edition2016, 0x23, FlagCommand, [17]byte{'X'}, 1}, append(make([]byte, 0x0301-1), 1))
+	require.NoError(t, err)
+	strange[offUnit] = 0x10
+	strange[1+0x0110+HeaderSize] = Check(strange[1+offCommand : 1+0x0110+HeaderSize])
+	strange[len(strange)-1] = Check(strange[offCommand : len(strange)-1])
+	require.Equal(t, 1+0x0110+MinFrameSize, 1+Need(strange[1:]))
 	shortBeat := []byte{0x23, 0x23, 0x07, 0xFE, 0x01, 0x00, 0x00, 0xF8} // seen on the wire: no VIN
 
 	tests := []struct {
@@ -77,7 +87,20 @@ func TestNextFindsItsWayBack(t *testing.T) {
 		{name: "garbage ends in a mark", stream: []byte("GET $$\x02"), steps: []step{{4, ErrStart}}, rest: 3},
 		{name: "garbage runs into the mark", stream: concat([]byte("$#"), login), steps: []step{{2, ErrStart}, {55, nil}}, frames: [][]byte{login}},
 		{name: "one start character too many", stream: concat([]byte("#"), login), // "###": the mark's second half begins the frame
-			rest: 56},
+			steps: []step{{1, ErrStart}, {55, nil}}, frames: [][]byte{login}},
+		{name: "one start character too many, 2025", stream: concat([]byte("$"), newer, beat),
+			steps: []step{{1, ErrStart}, {314, nil}, {25, nil}}, frames: [][]byte{newer, beat}},
+		{name: "some start characters too many", stream: concat(bytes.Repeat([]byte("#"), 20), beat),
+			steps: []step{{20, ErrStart}, {25, nil}}, frames: [][]byte{beat}},
+		{name: "one start character too many, between frames", stream: concat(beat, []byte("#"), login, beat),
+			steps: []step{{25, nil}, {1, ErrStart}, {55, nil}, {25, nil}}, frames: [][]byte{beat, login, beat}},
+		{name: "one start character too many, the frame is not all there", stream: concat([]byte("#"), login[:54]), rest: 55},
+		{name: "one start character too many, the frame is damaged", stream: concat([]byte("#"), spoil(login, 30)), rest: 56},
+		{name: "one start character too many, what it announces is there and a mark follows",
+			stream: concat([]byte("#"), short, bytes.Repeat([]byte{'x'}, 0x0100+MinFrameSize-1-len(short)), beat),
+			steps:  []step{{1, ErrStart}, {len(short), nil}, {0x0100 + MinFrameSize - 1 - len(short), ErrStart}, {25, nil}}, frames: [][]byte{short, beat}},
+		{name: "command 0x23", stream: concat(strange, beat), steps: []step{{len(strange), nil}, {25, nil}}, frames: [][]byte{strange, beat}},
+		{name: "command 0x23, not all there", stream: strange[:len(strange)-1], rest: len(strange) - 1},
 		{name: "no mark: command 0xFF", stream: concat([]byte("x##\xff"), login), steps: []step{{4, ErrStart}, {55, nil}}, frames: [][]byte{login}},
 		{name: "no mark: encryption 0x06", stream: concat([]byte("x"), spoilTo(realtime, offEncryption, 6), login),
 			steps: []step{{335, ErrStart}, {55, nil}}, frames: [][]byte{login}},
@@ -143,6 +166,45 @@ func repeatFrame(f []byte, n int) [][]byte {
 	return all
 }
 
+// TestEnough: whoever waits for Enough bytes misses nothing that Next could have told before, and calls it a few times at most.
+func TestEnough(t *testing.T) {
+	login, realtime := benchFrame(t, "login.bin"), benchFrame(t, "realtime.bin")
+	for name, stream := range map[string][]byte{
+		"a frame":                         realtime,
+		"a start character too many":      concat([]byte("#"), login, realtime, realtime),
+		"start characters too many":       concat([]byte("#####"), realtime, login, realtime, realtime),
+		"a damaged frame behind one":      concat([]byte("#"), spoil(login, 40), realtime, realtime),
+		"a frame with a length too large": concat(lengthen(login, 300), realtime, login),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for at := 0; at < len(stream); {
+				first := at + 1 // where Next, asked at each byte, first has something to tell
+				for ; first < len(stream); first++ {
+					if _, n, _ := Next(stream[at:first], 0); n > 0 {
+						break
+					}
+				}
+				have, calls := at+1, 0
+				for {
+					_, n, _ := Next(stream[at:have], 0)
+					if calls++; n > 0 {
+						require.Equal(t, first, have)
+						require.LessOrEqual(t, calls, 5)
+						at += n
+						break
+					}
+					need := Enough(stream[at:have], 0)
+					require.Greater(t, need, have-at)
+					if have = at + need; have > len(stream) {
+						require.Equal(t, len(stream), first)
+						return
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestNextAnySplit: a stream of good frames gives the same frames however it is cut.
 func TestNextAnySplit(t *testing.T) {
 	good := goodSamples(t)
@@ -197,11 +259,23 @@ func nextByTheBook(b []byte, maxUnit int) (n int, kind error) {
 		return search(), ErrLength
 	}
 	end := 24 + unit
+	if end < len(b) && checkBytewise(b[2:end]) == b[end] {
+		return end + 1, nil
+	}
+	if b[2] == b[0] { // a start character too many, or more: does a right frame begin with the last two?
+		p := 0
+		for p+2 < 24 && b[p+2] == b[0] {
+			p++
+		}
+		if c := b[p:]; len(c) >= 25 && c[2] != 0 && c[2] != 255 && (c[3] >= 1 && c[3] <= 7 || c[3] == 254) && (c[21] < 6 || c[21] > 253) {
+			size := int(c[22])*256 + int(c[23])
+			if size <= maxUnit && len(c) >= 25+size && checkBytewise(c[2:24+size]) == c[24+size] {
+				return p, ErrStart
+			}
+		}
+	}
 	if end >= len(b) {
 		return 0, nil
-	}
-	if checkBytewise(b[2:end]) == b[end] {
-		return end + 1, nil
 	}
 	if isMark(end + 1) {
 		return end + 1, ErrCheck
@@ -272,6 +346,8 @@ func damage(random *rand.Rand, b []byte) []byte {
 				b[i+21], b[i+22], b[i+23] = 1, 0, byte(random.IntN(256))
 			}
 		}
+	case 5: // start characters too many
+		b = append(bytes.Repeat(b[:1], 1+random.IntN(25)), b...)
 	}
 	return b
 }

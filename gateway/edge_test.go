@@ -247,6 +247,23 @@ func TestTLSLongFrameInSmallRecords(t *testing.T) {
 	require.Len(t, h.sink.records(), 4)
 }
 
+// TestStartCharacterTooMany: a lone start character does not hold back the frame behind it, however the bytes arrive.
+func TestStartCharacterTooMany(t *testing.T) {
+	h := newHouse(t, nil)
+	p := h.dial(t, vin1)
+	login := p.loginFrame()
+	for i, cut := range []int{0, 1, 2, 23, 24, 25, 40, len(login)} {
+		stream := append([]byte("#"), login...)
+		p.send(stream[:cut])
+		if cut > 0 {
+			time.Sleep(2 * time.Millisecond) // most times it arrives on its own
+		}
+		p.send(stream[cut:])
+		require.Equal(t, codec.FlagSuccess, p.answer(codec.CommandVehicleLogin).Flag(), "cut at %d", cut)
+		require.Equal(t, float64(i+1), h.meter(t, "tboxgate_bad_frames_total", "reason", "start"))
+	}
+}
+
 // TestResponsive: a loop that is stuck is found.
 func TestResponsive(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Loops = 1 })

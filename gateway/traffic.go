@@ -133,7 +133,7 @@ func (l *loop) frames(c *conn, b []byte) (n int) {
 		f, m, err := codec.Next(b[n:], maxUnit)
 		switch {
 		case m == 0:
-			c.need = int32(codec.Need(b[n:]))
+			c.need = int32(codec.Enough(b[n:], maxUnit))
 			return n
 		case err != nil:
 			l.bad(c, badReason(err))
