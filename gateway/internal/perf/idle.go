@@ -73,7 +73,7 @@ const settle = 2 * time.Second
 // idleRound registers the vehicles in one process, then lets them connect twice to another: the second wave finds code
 // and tables in place, as in a gateway that has run for a while.
 func (b *bench) idleRound(ctx context.Context, k idleKey, files cert.Files) (r idleResult, err error) {
-	o := server.Options{Program: b.program("tboxgate"), Dir: filepath.Join(b.dir, "idle"), Core: b.serverCore, Sink: "discard", Payload: "json",
+	o := server.Options{Program: b.program("tboxgate"), Dir: filepath.Join(b.dir, "idle"), Core: b.ServerCore, Sink: "discard", Payload: "json",
 		Env: []string{"GOGC=" + k.gogc}}
 	if k.tls {
 		o.Cert, o.Key = files.Cert, files.Key

@@ -15,7 +15,8 @@
 //	report.go      the page
 //
 // The rest is in packages below: the two programs floor and loadgen (load), the gateway as a process (server), what the
-// system tells of a process (proc), the page (page), and the endurance run (soak).
+// system tells of a process (proc), the page (page), how each program begins and ends (program), the calls of the API (api),
+// and the endurance run (soak).
 package main
 
 import (
@@ -24,58 +25,35 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/page"
+	"github.com/tboxgate/tboxgate/gateway/internal/perf/program"
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/server"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "perf:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("perf", run) }
 
 // options are the flags.
 type options struct {
-	out        string
-	rounds     int
-	warm       time.Duration
-	length     time.Duration
-	idle       int
-	vehicles   int
-	table      bool
-	limit      time.Duration
-	serverCore int
-	loadCore   int
-	temp       string
+	program.Options
+	idle     int
+	vehicles int
+	table    bool
 }
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("perf", flag.ContinueOnError)
-	f.StringVar(&o.out, "out", "", "page whose measured parts are replaced; empty: they are printed")
-	f.IntVar(&o.rounds, "rounds", 9, "rounds, each with every configuration once; 0: no throughput")
-	f.DurationVar(&o.warm, "warm", time.Second, "warming up before each measurement")
-	f.DurationVar(&o.length, "d", 3*time.Second, "length of each measurement")
+	o.Options = program.Options{Rounds: 9, Warm: time.Second, Length: 3 * time.Second, Limit: 40 * time.Minute, LoadCore: 1}
+	o.Flags(f)
 	f.IntVar(&o.idle, "idle", 3, "rounds of the memory measurement; 0: none")
 	f.IntVar(&o.vehicles, "vehicles", 10_000, "idle vehicles")
 	f.BoolVar(&o.table, "table", true, "run the session table's benchmark")
-	f.DurationVar(&o.limit, "limit", 40*time.Minute, "give up after this long")
-	f.IntVar(&o.serverCore, "server-core", 0, "core of the server")
-	f.IntVar(&o.loadCore, "load-core", 1, "core of the load")
-	f.StringVar(&o.temp, "temp", "", "directory for programs and data, on the disk to be measured; empty: the system's")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.rounds < 0 || o.rounds > 50 || o.idle < 0 || o.idle > 20 || o.length < 100*time.Millisecond || o.vehicles < 1 {
+	if o.Rounds < 0 || o.Rounds > 50 || o.idle < 0 || o.idle > 20 || o.Length < 100*time.Millisecond || o.vehicles < 1 {
 		return o, errors.New("up to 50 rounds of at least 100 ms, up to 20 of memory, with at least one vehicle")
 	}
 	return o, nil
@@ -89,20 +67,20 @@ type bench struct {
 	log   io.Writer
 }
 
-func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("not done within %v", o.limit))
-	defer cancel()
-	dir, err := os.MkdirTemp(o.temp, "tboxgate-perf-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{options: o, dir: dir, frame: filepath.Join("codec", "testdata", "bench", "realtime.bin"), log: stdout}
-	if err := server.Build(ctx, dir, "cmd/tboxgate", "gateway/internal/perf/floor", "gateway/internal/perf/loadgen"); err != nil {
+	return program.InDir(ctx, o.Temp, o.Limit, func(ctx context.Context, dir string) error {
+		b := &bench{options: o, dir: dir, frame: filepath.Join("codec", "testdata", "bench", "realtime.bin"), log: stdout}
+		return b.run(ctx)
+	})
+}
+
+// run measures and writes the page.
+func (b *bench) run(ctx context.Context) (err error) {
+	if err := server.Build(ctx, b.dir, "cmd/tboxgate", "gateway/internal/perf/floor", "gateway/internal/perf/loadgen"); err != nil {
 		return err
 	}
 	machine, err := b.machine(ctx)
@@ -110,7 +88,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		return err
 	}
 	blocks := []page.Block{{Name: "machine", Text: machine}}
-	if o.rounds > 0 {
+	if b.Rounds > 0 {
 		r, err := b.throughput(ctx)
 		if err != nil {
 			return err
@@ -118,25 +96,25 @@ func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
 		blocks = append(blocks, page.Block{Name: "frames", Text: r.text()}, page.Block{Name: "rates", Text: r.details()})
 		defer func() { err = errors.Join(err, r.flaws()) }()
 	}
-	if o.idle > 0 {
+	if b.idle > 0 {
 		r, err := b.idleMemory(ctx)
 		if err != nil {
 			return err
 		}
-		blocks = append(blocks, page.Block{Name: "memory", Text: idleText(r, o.vehicles)})
+		blocks = append(blocks, page.Block{Name: "memory", Text: idleText(r, b.vehicles)})
 	}
-	if o.table {
+	if b.table {
 		text, err := tableBenchmark(ctx)
 		if err != nil {
 			return err
 		}
 		blocks = append(blocks, page.Block{Name: "table", Text: text})
 	}
-	if o.out != "" {
-		return page.Write(o.out, blocks...)
+	if b.Out != "" {
+		return page.Write(b.Out, blocks...)
 	}
 	for _, block := range blocks {
-		if _, err := fmt.Fprintf(stdout, "\n== %s\n\n%s\n", block.Name, block.Text); err != nil {
+		if _, err := fmt.Fprintf(b.log, "\n== %s\n\n%s\n", block.Name, block.Text); err != nil {
 			return err
 		}
 	}

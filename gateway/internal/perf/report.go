@@ -36,9 +36,9 @@ func (b *bench) machine(ctx context.Context) (string, error) {
 	kernel := string(bytes.TrimRight(u.Release[:], "\x00"))
 	return page.Table([]string{"", ""}, [][]string{
 		{"measured", time.Now().UTC().Format("2006-01-02 15:04 MST") + ", revision " + strings.TrimSpace(string(revision))},
-		{"processor", fmt.Sprintf("%s, %d cores; server on core %d, load on core %d", proc.Model(), runtime.NumCPU(), b.serverCore, b.loadCore)},
+		{"processor", fmt.Sprintf("%s, %d cores; server on core %d, load on core %d", proc.Model(), runtime.NumCPU(), b.ServerCore, b.LoadCore)},
 		{"system", fmt.Sprintf("Linux %s, %s; load average before the start %.2f", kernel, runtime.Version(), busy)},
-		{"throughput", fmt.Sprintf("%d rounds, each measurement %v after %v", b.rounds, b.length, b.warm)},
+		{"throughput", fmt.Sprintf("%d rounds, each measurement %v after %v", b.Rounds, b.Length, b.Warm)},
 		{"memory", fmt.Sprintf("%d rounds of %s vehicles", b.idle, thousands(float64(b.vehicles)))},
 	}), nil
 }

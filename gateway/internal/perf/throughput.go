@@ -24,7 +24,7 @@ type results map[key][]load.Result
 // throughput measures every configuration with every shape of load once in each round.
 func (b *bench) throughput(ctx context.Context) (results, error) {
 	r := results{}
-	for round := range b.rounds {
+	for round := range b.Rounds {
 		for _, s := range shapes() {
 			for _, c := range configs() {
 				one, err := b.measure(ctx, c, s)
@@ -34,7 +34,7 @@ func (b *bench) throughput(ctx context.Context) (results, error) {
 				k := key{c.name, s.name}
 				r[k] = append(r[k], one)
 				b.say("round %d/%d  %-16s %s  %9.0f frames/CPU s  %5.1f %% of the floor  %8.0f frames/s  server CPU %.2f  gap %.0f ms",
-					round+1, b.rounds, c.name, s.name, one.PerCPU, 100*one.PerCPU/r[key{floorName, s.name}][round].PerCPU,
+					round+1, b.Rounds, c.name, s.name, one.PerCPU, 100*one.PerCPU/r[key{floorName, s.name}][round].PerCPU,
 					one.Rate, one.ServerCPU, one.LongestGap)
 			}
 		}
@@ -47,10 +47,10 @@ func (b *bench) measure(ctx context.Context, c config, s shape) (r load.Result, 
 	data := filepath.Join(b.dir, "run")
 	var srv *server.Server
 	if c.sink == "" {
-		srv, err = server.StartFloor(ctx, b.program("floor"), b.serverCore)
+		srv, err = server.StartFloor(ctx, b.program("floor"), b.ServerCore)
 	} else {
 		srv, err = server.Start(ctx, server.Options{
-			Program: b.program("tboxgate"), Dir: data, Core: b.serverCore, Sink: c.sink, Payload: c.payload, Batch: c.batch,
+			Program: b.program("tboxgate"), Dir: data, Core: b.ServerCore, Sink: c.sink, Payload: c.payload, Batch: c.batch,
 		})
 	}
 	if err != nil {
@@ -72,10 +72,10 @@ func (b *bench) measure(ctx context.Context, c config, s shape) (r load.Result, 
 func (b *bench) load(ctx context.Context, srv *server.Server, s shape) (load.Result, error) {
 	cmd := exec.CommandContext(ctx, b.program("loadgen"), "-json", "-bcc", "-addr", srv.Vehicles[0].String(), "-pid", strconv.Itoa(srv.PID),
 		"-frame", b.frame, "-c", strconv.Itoa(s.connections), "-w", strconv.Itoa(s.window), "-b", strconv.Itoa(s.block),
-		"-warm", b.warm.String(), "-d", b.length.String(), "-runs", "1")
+		"-warm", b.Warm.String(), "-d", b.Length.String(), "-runs", "1")
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := proc.StartOn(cmd, b.loadCore); err != nil {
+	if err := proc.StartOn(cmd, b.LoadCore); err != nil {
 		return load.Result{}, err
 	}
 	err := cmd.Wait()

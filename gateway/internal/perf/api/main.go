@@ -21,56 +21,33 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/page"
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/proc"
+	"github.com/tboxgate/tboxgate/gateway/internal/perf/program"
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/server"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "api:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("api", run) }
 
 // options are the flags.
 type options struct {
-	out        string
-	rounds     int
-	warm       time.Duration
-	length     time.Duration
-	vehicles   int
-	limit      time.Duration
-	serverCore int
-	loadCore   int
-	temp       string
+	program.Options
+	vehicles int
 }
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("api", flag.ContinueOnError)
-	f.StringVar(&o.out, "out", "", "page whose measured part is replaced; empty: it is printed")
-	f.IntVar(&o.rounds, "rounds", 5, "rounds, each with every scenario once")
-	f.DurationVar(&o.warm, "warm", 2*time.Second, "calls before each measurement")
-	f.DurationVar(&o.length, "d", 10*time.Second, "length of each measurement")
+	o.Options = program.Options{Rounds: 5, Warm: 2 * time.Second, Length: 10 * time.Second, Limit: 20 * time.Minute, LoadCore: 1}
+	o.Flags(f)
 	f.IntVar(&o.vehicles, "vehicles", 1000, "idle vehicles that are commanded in turn")
-	f.DurationVar(&o.limit, "limit", 20*time.Minute, "give up after this long")
-	f.IntVar(&o.serverCore, "server-core", 0, "core of the gateway")
-	f.IntVar(&o.loadCore, "load-core", 1, "core of the calls and the vehicles")
-	f.StringVar(&o.temp, "temp", "", "directory for the program and its data, on the disk to be measured; empty: the system's")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.rounds < 1 || o.rounds > 50 || o.length < 100*time.Millisecond || o.vehicles < 1 || o.vehicles > 20_000 {
+	if o.Rounds < 1 || o.Rounds > 50 || o.Length < 100*time.Millisecond || o.vehicles < 1 || o.vehicles > 20_000 {
 		return o, errors.New("1 to 50 rounds of at least 100 ms, with 1 to 20,000 vehicles")
 	}
 	return o, nil
@@ -94,52 +71,49 @@ func scenarios() []scenario {
 	}
 }
 
-// run measures and writes the page.
-func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("not done within %v", o.limit))
-	defer cancel()
-	dir, err := os.MkdirTemp(o.temp, "tboxgate-api-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return program.InDir(ctx, o.Temp, o.Limit, func(ctx context.Context, dir string) error { return o.run(ctx, dir, stdout) })
+}
+
+// run measures and writes the page.
+func (o options) run(ctx context.Context, dir string, stdout io.Writer) error {
 	if err := server.Build(ctx, dir, "cmd/tboxgate"); err != nil {
 		return err
 	}
 	found := results{}
-	for round := range o.rounds {
+	for round := range o.Rounds {
 		for _, s := range scenarios() {
 			r, err := o.measure(ctx, s, filepath.Join(dir, "tboxgate"), filepath.Join(dir, fmt.Sprintf("%d-%s", round, strings.ReplaceAll(s.name, "/", ""))))
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			found[s.name] = append(found[s.name], r)
-			_, _ = fmt.Fprintf(stdout, "round %d/%d  %-16s  %s\n", round+1, o.rounds, s.name, r) // progress only
+			_, _ = fmt.Fprintf(stdout, "round %d/%d  %-16s  %s\n", round+1, o.Rounds, s.name, r) // progress only
 		}
 	}
 	text := found.text(o)
-	if o.out != "" {
-		return page.Write(o.out, page.Block{Name: "api", Text: text})
+	if o.Out != "" {
+		return page.Write(o.Out, page.Block{Name: "api", Text: text})
 	}
-	_, err = fmt.Fprintf(stdout, "\n%s\n", text)
+	_, err := fmt.Fprintf(stdout, "\n%s\n", text)
 	return err
 }
 
 // measure runs one scenario against a gateway of its own.
-func (o options) measure(ctx context.Context, s scenario, program, dir string) (r result, err error) {
+func (o options) measure(ctx context.Context, s scenario, gateway, dir string) (r result, err error) {
 	keys := makeKeys(s.keys)
 	srv, err := server.Start(ctx, server.Options{
-		Program: program, Dir: dir, Core: o.serverCore, Sink: "nats", Payload: "json", Env: []string{"TBOXGATE_ACCESS_KEY=" + keys.env()},
+		Program: gateway, Dir: dir, Core: o.ServerCore, Sink: "nats", Payload: "json", Env: []string{"TBOXGATE_ACCESS_KEY=" + keys.env()},
 	})
 	if err != nil {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, srv.Stop()) }()
-	free, err := pin(o.loadCore)
+	free, err := pin(o.LoadCore)
 	if err != nil {
 		return r, err
 	}
@@ -156,7 +130,7 @@ func (o options) measure(ctx context.Context, s scenario, program, dir string) (
 	defer reports.close()
 	c := newCaller(srv.API, keys, f)
 	defer c.close()
-	if err := c.calls(ctx, s.calls, o.warm); err != nil {
+	if err := c.calls(ctx, s.calls, o.Warm); err != nil {
 		return r, err
 	}
 	c.measured.Store(true)
@@ -165,7 +139,7 @@ func (o options) measure(ctx context.Context, s scenario, program, dir string) (
 		return r, err
 	}
 	frames, start := reports.answered.Load(), time.Now()
-	if err := c.calls(ctx, s.calls, o.length); err != nil {
+	if err := c.calls(ctx, s.calls, o.Length); err != nil {
 		return r, err
 	}
 	took := time.Since(start)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/page"
+	"github.com/tboxgate/tboxgate/gateway/internal/perf/program"
 )
 
 // TestRun is everything, shortly: the gateway, the vehicles, signed calls, the page. One core will do to see that it works.
@@ -61,10 +62,10 @@ func TestVerdict(t *testing.T) {
 	for _, s := range scenarios() {
 		r[s.name] = []result{{calls: 1, frame99: s.target - 1}, {calls: 1, frame99: s.target + time.Second}, {calls: 1, frame99: s.target}}
 	}
-	text := r.text(options{rounds: 3})
+	text := r.text(options{Options: program.Options{Rounds: 3}})
 	require.Contains(t, text, "**missed**")
 	for _, s := range scenarios() {
 		r[s.name] = []result{{calls: 1, frame99: s.target - 1}}
 	}
-	require.NotContains(t, r.text(options{rounds: 1}), "missed")
+	require.NotContains(t, r.text(options{Options: program.Options{Rounds: 1}}), "missed")
 }

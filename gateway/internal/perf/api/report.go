@@ -50,7 +50,7 @@ func (r results) text(o options) string {
 		load = fmt.Sprintf("%.2f", v)
 	}
 	return fmt.Sprintf("%s, %s; %d rounds of %s after %s, %d vehicles commanded in turn, %d access keys; load average at the end %s.\n\n",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), proc.Model(), o.rounds, o.length, o.warm, o.vehicles, scenarios()[0].keys, load) +
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), proc.Model(), o.Rounds, o.Length, o.Warm, o.vehicles, scenarios()[0].keys, load) +
 		page.Table(head, rows)
 }
 

@@ -21,21 +21,14 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/load"
+	"github.com/tboxgate/tboxgate/gateway/internal/perf/program"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("loadgen", run) }
 
 // settings are the flags that are no options of a measurement.
 type settings struct {

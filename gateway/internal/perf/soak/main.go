@@ -24,26 +24,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/cert"
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/page"
+	"github.com/tboxgate/tboxgate/gateway/internal/perf/program"
 	"github.com/tboxgate/tboxgate/gateway/internal/perf/server"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "soak:", err)
-		os.Exit(1)
-	}
-}
+func main() { program.Main("soak", run) }
 
 // options are the flags.
 type options struct {
@@ -51,7 +41,7 @@ type options struct {
 	every    time.Duration
 	vehicles int
 	out      string
-	program  string
+	gateway  string
 	temp     string
 }
 
@@ -61,7 +51,7 @@ func parse(args []string) (o options, err error) {
 	f.DurationVar(&o.every, "every", 10*time.Second, "time between two samples")
 	f.IntVar(&o.vehicles, "vehicles", 200, "well-behaved vehicles; the others are in proportion")
 	f.StringVar(&o.out, "out", "", "page whose part about the soak is replaced")
-	f.StringVar(&o.program, "program", "", "a built tboxgate; empty: it is built here")
+	f.StringVar(&o.gateway, "program", "", "a built tboxgate; empty: it is built here")
 	f.StringVar(&o.temp, "temp", "", "directory for the gateway's data; empty: the system's")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -75,30 +65,27 @@ func parse(args []string) (o options, err error) {
 // endLimit bounds what comes before and after the time that is asked for.
 const endLimit = 3 * time.Minute
 
-func run(ctx context.Context, args []string, stdout io.Writer) (err error) {
+func run(ctx context.Context, args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.length+endLimit, errors.New("the soak does not come to its end"))
-	defer cancel()
-	dir, err := os.MkdirTemp(o.temp, "tboxgate-soak-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.program == "" {
+	return program.InDir(ctx, o.temp, o.length+endLimit, func(ctx context.Context, dir string) error { return o.run(ctx, dir, stdout) })
+}
+
+func (o options) run(ctx context.Context, dir string, stdout io.Writer) error {
+	if o.gateway == "" {
 		if err := server.Build(ctx, dir, "cmd/tboxgate"); err != nil {
 			return err
 		}
-		o.program = filepath.Join(dir, "tboxgate")
+		o.gateway = filepath.Join(dir, "tboxgate")
 	}
 	files, err := cert.Write(dir)
 	if err != nil {
 		return err
 	}
 	srv, err := server.Start(ctx, server.Options{
-		Program: o.program, Dir: filepath.Join(dir, "run"), Core: -1, Sink: "nats", Payload: "json", Cert: files.Cert, Key: files.Key,
+		Program: o.gateway, Dir: filepath.Join(dir, "run"), Core: -1, Sink: "nats", Payload: "json", Cert: files.Cert, Key: files.Key,
 	})
 	if err != nil {
 		return err
