@@ -34,6 +34,19 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("data directory %s is in use by %s; stop it, or choose another directory with --data-dir", e.Dir, who)
 }
 
+// ForeignError says that root was about to write into a directory that another user's gateway works on. What root
+// makes there that user could not read, and the gateway would not come up again.
+type ForeignError struct {
+	Dir   string
+	Owner string // name, or number where it has none
+}
+
+// Error names the directory and the way that works.
+func (e *ForeignError) Error() string {
+	return fmt.Sprintf("data directory %s belongs to %s: files that root makes in it are closed to that user's gateway; start the gateway, "+
+		"which takes commands of root, or run this as its user: runuser -u %s -- tboxgate …", e.Dir, e.Owner, e.Owner)
+}
+
 // Dir is an open and locked data directory.
 type Dir struct {
 	path string
@@ -42,7 +55,7 @@ type Dir struct {
 
 // Open makes the directory when it is missing (mode 0700), checks that it can be written, and locks
 // it, and brings what is in it to this Format. The error is one line that names the directory: *InUseError
-// when another process holds it, *FormatError when a newer program wrote it, else what the file system said (errors.Is fs.ErrPermission and so on).
+// when another process holds it, *ForeignError when root is not its owner, *FormatError when a newer program wrote it, else what the file system said (errors.Is fs.ErrPermission and so on).
 //
 // The lock is an advisory flock on the file "lock": the kernel frees it when the process ends,
 // however it ends, so a crash leaves nothing to clean up.
@@ -56,6 +69,9 @@ func Open(path string) (*Dir, error) {
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory %s cannot be made: %w", path, reason(err))
+	}
+	if err := ours(path, os.Geteuid()); err != nil {
+		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

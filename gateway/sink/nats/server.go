@@ -155,6 +155,42 @@ func (e *embedded) await(srv *server.Server, logs *serverLog, started <-chan str
 	if !srv.JetStreamEnabled() {
 		return fmt.Errorf("nats: embedded server in %s runs without JetStream", e.opts.StoreDir)
 	}
+	return recoveredAll(srv, filepath.Join(e.opts.StoreDir, server.JetStreamStoreDir))
+}
+
+// UnreadableError says that a stream lies on the disk and could not be opened, because of its files' owner or because
+// they are damaged. nats-server starts without such a stream; a new one in its place would be an empty fleet.
+type UnreadableError struct {
+	Dir string // of the stream
+}
+
+// Error names the directory and says what to do.
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("nats: the stream in %s cannot be opened (nats-server's warning says why): give its files to the user that the gateway "+
+		"runs as, or take the data directory out of a backup", e.Dir)
+}
+
+// recoveredAll returns an *UnreadableError unless srv has opened every stream below dir.
+func recoveredAll(srv *server.Server, dir string) error {
+	metas, err := filepath.Glob(filepath.Join(dir, "*", "streams", "*", server.JetStreamMetaFile))
+	if err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
+	info, err := srv.Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		return fmt.Errorf("nats: embedded server: %w", err)
+	}
+	open := map[string]bool{}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			open[filepath.Join(dir, account.Id, "streams", stream.Name)] = true
+		}
+	}
+	for _, meta := range metas {
+		if at := filepath.Dir(meta); !open[at] {
+			return &UnreadableError{Dir: at}
+		}
+	}
 	return nil
 }
 

@@ -269,6 +269,31 @@ func TestOpenNeedsAServerThatTakesAFrame(t *testing.T) {
 	require.ErrorContains(t, err, "max_payload is 100000 bytes, frames need at least 524288")
 }
 
+// TestOpenRefusesAStreamItCannotRead: an empty registry in the place of one that cannot be read would refuse the fleet.
+func TestOpenRefusesAStreamItCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, Options{Dir: dir})
+	require.NoError(t, s.KV(BucketDevices).Put(t.Context(), "a", []byte("1")))
+	require.NoError(t, closeWithin(s, limit))
+
+	at := filepath.Join(dir, "jetstream", "$G", "streams", "KV_"+BucketDevices)
+	sum := filepath.Join(at, server.JetStreamMetaFileSum)
+	good, err := os.ReadFile(sum)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(sum, []byte("0000000000000000"), 0o600))
+	_, err = Open(t.Context(), quiet(t, Options{Dir: dir}))
+	var unreadable *UnreadableError
+	require.ErrorAs(t, err, &unreadable)
+	require.Equal(t, at, unreadable.Dir)
+	require.NotContains(t, err.Error(), "\n")
+
+	require.NoError(t, os.WriteFile(sum, good, 0o600))
+	s = openStore(t, Options{Dir: dir})
+	v, err := s.KV(BucketDevices).Get(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, "1", string(v))
+}
+
 func quietOptions(t *testing.T, o Options) Options {
 	o = quiet(t, o)
 	require.NoError(t, o.complete())
