@@ -67,10 +67,6 @@ func (b *bench) idleMemory(ctx context.Context) (map[idleKey][]idleResult, error
 	return r, nil
 }
 
-// settle is how long nothing happens before memory is read: the store keeps what it has written last, here the logins,
-// in memory for ten seconds more.
-const settle = 15 * time.Second
-
 // idleRound registers the vehicles in one process, then lets them connect twice to another: the second wave finds code
 // and tables in place, as in a gateway that has run for a while.
 func (b *bench) idleRound(ctx context.Context, k idleKey, files cert.Files) (r idleResult, err error) {
@@ -118,13 +114,13 @@ func (b *bench) idleRound(ctx context.Context, k idleKey, files cert.Files) (r i
 		if err = quiet(ctx, srv); err != nil {
 			return err
 		}
-		time.Sleep(settle)
+		time.Sleep(b.settle)
 		before, err := collected(ctx, srv)
 		if err != nil {
 			return err
 		}
 		var with state
-		_, err = wave(srv, settle, func() (err error) {
+		_, err = wave(srv, b.settle, func() (err error) {
 			with, err = collected(ctx, srv)
 			return err
 		})

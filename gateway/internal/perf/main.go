@@ -40,6 +40,7 @@ type options struct {
 	program.Options
 	idle     int
 	vehicles int
+	settle   time.Duration
 	table    bool
 }
 
@@ -49,6 +50,8 @@ func parse(args []string) (o options, err error) {
 	o.Flags(f)
 	f.IntVar(&o.idle, "idle", 3, "rounds of the memory measurement; 0: none")
 	f.IntVar(&o.vehicles, "vehicles", 10_000, "idle vehicles")
+	// The store keeps what it has written last, here the logins, in memory for ten seconds more.
+	f.DurationVar(&o.settle, "settle", 15*time.Second, "how long idle vehicles do nothing before memory is read")
 	f.BoolVar(&o.table, "table", true, "run the session table's benchmark")
 	if err := f.Parse(args); err != nil {
 		return o, err
