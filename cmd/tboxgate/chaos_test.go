@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -200,6 +201,80 @@ func TestChaosReadOnlyDisk(t *testing.T) {
 			<-g.ended
 		}
 	}
+}
+
+// TestChaosDiskBack stops the file system as TestChaosReadOnlyDisk does, and brings it back under the gateway, which goes
+// on by itself: unmounted, checked and mounted again as an operator would, or come back as another device, with the old
+// mount taken out of the way.
+func TestChaosDiskBack(t *testing.T) {
+	for i, sync := range []string{"always", "200ms"} {
+		file, disk := image(t)
+		c := startChaos(t, steady, filepath.Join(disk, "data"), "nats: {maxBytes: 256MiB, listen: \"127.0.0.1:0\", syncInterval: "+sync+"}\n"+crashSinks[i])
+		for round := range 2 * chaosRounds(t) {
+			time.Sleep(time.Duration(2+4*(round%2)) * time.Second) // a store just made, and one with something to lose
+			at := time.Now()
+			system(t, "mount", "-o", "remount,abort", disk)
+			c.stands()
+			back := time.Now()
+			if round%2 == 0 {
+				require.Eventually(t, func() bool { return exec.Command("umount", disk).Run() == nil }, patience, 100*time.Millisecond,
+					"the gateway holds files on the dead disk:\n%s", holders(c.g.cmd.Process.Pid, disk))
+				time.Sleep(3 * time.Second) // the empty directory below is not taken for the store
+				require.Empty(t, entries(t, disk))
+				_ = exec.Command("e2fsck", "-p", file).Run() // status 1 says that it mended something
+				system(t, "mount", "-o", "loop", file, disk)
+			} else {
+				system(t, "umount", "-l", disk)
+				out, err := exec.Command("losetup", "--find", "--show", file).Output()
+				require.NoError(t, err)
+				device := strings.TrimSpace(string(out))
+				t.Cleanup(func() { _ = exec.Command("losetup", "-d", device).Run() })
+				system(t, "mount", device, disk)
+			}
+			c.flows()
+			if sync != "always" {
+				c.fleet.forget(at.Add(-4*time.Second), back)
+			}
+			code, _, stderr := tboxgate(t, "", "status", "--data-dir", filepath.Join(disk, "data"))
+			require.Zero(t, code, "the admin socket: %s", stderr)
+		}
+		c.stop()
+		c.fleet.requireStored(t, c.g.Addresses.NATS)
+		_, metrics := get(t, "http://"+c.g.Addresses.Admin+"/metrics")
+		require.Contains(t, metrics, fmt.Sprintf("tboxgate_store_restarts_total %d\n", 2*chaosRounds(t)))
+		require.NoError(t, c.g.cmd.Process.Signal(os.Interrupt))
+		require.Zero(t, c.g.exit(t), c.g.stderr.String())
+	}
+}
+
+// forget takes the frames that were answered between two instants out of the account: they may be lost.
+func (fl *crashFleet) forget(from, to time.Time) {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	maps.DeleteFunc(fl.answered, func(_ string, at time.Time) bool { return at.After(from) && at.Before(to) })
+}
+
+// entries are the names in a directory.
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	all, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	for _, e := range all {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// holders says which files below a directory a process has open.
+func holders(pid int, dir string) string {
+	var b strings.Builder
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir) {
+			b.WriteString(to + "\n")
+		}
+	}
+	return b.String()
 }
 
 // cluster is three NATS servers in this process.

@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/certfiles"
 )
 
@@ -21,7 +20,7 @@ type doors struct {
 }
 
 // openDoors binds all three, or none. What connects before a door serves waits in the kernel.
-func openDoors(cfg *Config, dataDir string, log *slog.Logger) (*doors, error) {
+func openDoors(cfg *Config, dir *holder, log *slog.Logger) (*doors, error) {
 	d := &doors{}
 	for _, b := range []struct {
 		to     **door
@@ -30,7 +29,7 @@ func openDoors(cfg *Config, dataDir string, log *slog.Logger) (*doors, error) {
 	}{
 		{&d.api, "API", func() (net.Listener, error) { return listenTCP("API", cfg.API.Address) }},
 		{&d.admin, "admin", func() (net.Listener, error) { return listenTCP("admin", cfg.Admin.Address) }},
-		{&d.socket, "admin socket", func() (net.Listener, error) { return admin.ListenSocket(dataDir) }},
+		{&d.socket, "admin socket", dir.listenSocket},
 	} {
 		l, err := b.listen()
 		if err != nil {

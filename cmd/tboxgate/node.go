@@ -43,6 +43,7 @@ type node struct {
 	started time.Time
 
 	state    *state
+	held     *holder // what is open in the data directory beside the store
 	doors    *doors
 	table    *session.Table
 	sinks    *sinks
@@ -90,13 +91,15 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if err := removeRunFile(n.state.dir.Path()); err != nil { // of a process that was killed
 		return n, err
 	}
-	if n.doors, err = openDoors(cfg, n.state.dir.Path(), log); err != nil {
+	n.held = &holder{dir: n.state.dir}
+	if n.doors, err = openDoors(cfg, n.held, log); err != nil {
 		return n, err
 	}
 	var operators lateHandler
 	n.doors.admin.serve(admin.Public{Metrics: n.metrics.Handler(), NotReady: n.notReady, Token: cfg.Admin.Token, API: &operators}.Handler())
 	n.doors.socket.serve(&operators)
 	n.table = session.NewTable(n.presence, cfg.Node)
+	n.state.holder = n.held
 	if err := n.state.open(ctx, n.barred); err != nil {
 		return n, err
 	}
@@ -132,6 +135,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if n.api, err = openapi.New(n.apiOptions(false)); err != nil {
 		return n, err
 	}
+	n.held.holdNonces(n.api)
 	n.doors.api.serve(n.api)
 	adminAPI, err := n.adminAPI()
 	if err != nil {
@@ -200,6 +204,7 @@ func (n *node) watch() {
 		Platforms:    func() int { return len(n.state.platforms.List()) },
 		StoreBacklog: n.sinks.backlog,
 		StoreSpace:   n.storeSpace,
+		StoreStarts:  n.state.store.Restarts,
 		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
 		Clock:        clock.Read,
 	})

@@ -70,7 +70,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	serving := func() { manager.ready(n.state.registry.Len()) }
 	r := reloader{file: file, read: read, cfg: cfg, certificates: n.reloadCertificates, level: level, begun: manager.reloading, ended: serving, log: log}
 	r.listen()
-	err = errors.Join(keyErr, writeRunFile(status))
+	err = errors.Join(keyErr, n.held.announce(status))
 	if err == nil {
 		p.announce(cfg, status, key)
 		log.Info("running", "vehicles", strings.Join(status.Addresses.Vehicles, ","), "api", status.Addresses.API,
@@ -88,7 +88,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain.Timeout)
 	defer cancel()
-	err = errors.Join(err, removeRunFile(status.DataDir), n.stop(stopCtx))
+	err = errors.Join(err, n.held.withdraw(), n.stop(stopCtx))
 	if err == nil {
 		log.Info("stopped")
 	}

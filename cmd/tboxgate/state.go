@@ -24,6 +24,7 @@ type state struct {
 	log *slog.Logger
 
 	dir       *datadir.Dir
+	holder    nats.Holder // of files in it that outlast a failed disk; nil without a gateway
 	store     *nats.Store
 	registry  *session.Registry
 	platforms *session.Platforms
@@ -51,7 +52,7 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 	s.store, err = nats.Open(ctx, nats.Options{
 		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile,
 		SyncInterval: time.Duration(c.SyncInterval), SyncAlways: c.SyncInterval == 0, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes),
-		Replicas: c.Replicas, Batch: s.batch(), Node: s.cfg.Node, Logger: s.log,
+		Replicas: c.Replicas, Batch: s.batch(), Holder: s.holder, Node: s.cfg.Node, Logger: s.log,
 	})
 	if err != nil {
 		return err

@@ -86,6 +86,15 @@ func (n *nonces) add(key [16]byte, minute int64) nonceVerdict {
 	return nonceFresh
 }
 
+// letGo closes the files; the next nonce opens its own again.
+func (n *nonces) letGo() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.files != nil {
+		n.files.letGo()
+	}
+}
+
 // close ends writing to the files.
 func (n *nonces) close() error {
 	n.mu.Lock()

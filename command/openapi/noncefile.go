@@ -99,7 +99,22 @@ func (f *nonceFiles) write(key [16]byte, minute int64) error {
 		f.open[span] = file
 	}
 	_, err := file.Write(binary.BigEndian.AppendUint32(key[:], uint32(minute)))
+	if err != nil {
+		// The disk may be unmounted and come back: it is opened anew the next time.
+		f.open[span] = nil
+		err = errors.Join(err, file.Close())
+	}
 	return err
+}
+
+// letGo closes the files; they are opened again when they are written to.
+func (f *nonceFiles) letGo() {
+	for span, file := range f.open {
+		if file != nil {
+			_ = file.Close() // nothing is held back in memory
+			f.open[span] = nil
+		}
+	}
 }
 
 // expire deletes the files whose minutes all lie before oldest.

@@ -89,3 +89,43 @@ func TestNoncesWithoutADirectory(t *testing.T) {
 	require.NoError(t, os.WriteFile(dir, nil, 0o600))
 	require.Error(t, newNonces(10).loadNonces(dir, time.Now(), time.Minute, slog.New(slog.DiscardHandler)))
 }
+
+// A disk that comes and goes: nonces that were used meanwhile are known in this process only, others are written down.
+func TestNoncesLetGo(t *testing.T) {
+	now := time.Date(2026, 11, 23, 3, 30, 0, 0, time.UTC)
+	dir := filepath.Join(t.TempDir(), "nonces")
+	open := func() *nonces {
+		n := newNonces(1000)
+		require.NoError(t, n.loadNonces(dir, now, time.Minute, slog.New(slog.DiscardHandler)))
+		return n
+	}
+	n := open()
+	require.Equal(t, nonceFresh, n.use("k", "before", now, now, time.Minute))
+	n.letGo()
+	for _, f := range n.files.open {
+		require.Nil(t, f, "a file is open")
+	}
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	require.Equal(t, nonceFresh, n.use("k", "meanwhile", now, now, time.Minute))
+	require.NoError(t, os.Rename(dir+".away", dir))
+	require.Equal(t, nonceFresh, n.use("k", "after", now, now, time.Minute))
+	for name, want := range map[string]nonceVerdict{"before": nonceUsed, "meanwhile": nonceUsed, "after": nonceUsed} {
+		require.Equal(t, want, n.use("k", name, now, now, time.Minute), name)
+	}
+
+	// A write that fails closes the file too.
+	for _, f := range n.files.open {
+		require.NoError(t, f.Close())
+	}
+	require.Equal(t, nonceFresh, n.use("k", "failed", now, now, time.Minute))
+	require.True(t, n.files.broken)
+	require.Equal(t, nonceFresh, n.use("k", "again", now, now, time.Minute))
+	require.False(t, n.files.broken)
+	require.NoError(t, n.close())
+
+	next := open()
+	for name, want := range map[string]nonceVerdict{"before": nonceUsed, "meanwhile": nonceFresh, "after": nonceUsed, "again": nonceUsed} {
+		require.Equal(t, want, next.use("k", name, now, now, time.Minute), name)
+	}
+	require.NoError(t, next.close())
+}

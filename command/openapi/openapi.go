@@ -171,6 +171,10 @@ func New(o Options) (*Handler, error) {
 // Close ends writing used nonces down. Calls may go on.
 func (h *Handler) Close() error { return h.nonces.close() }
 
+// LetGo closes the files of used nonces until the next call opens them again, so that a file system that has failed
+// can be unmounted.
+func (h *Handler) LetGo() { h.nonces.letGo() }
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // lockName is the file that carries the lock; its text is the holder's process id.
@@ -47,10 +48,13 @@ func (e *ForeignError) Error() string {
 		"which takes commands of root, or run this as its user: runuser -u %s -- tboxgate …", e.Dir, e.Owner, e.Owner)
 }
 
-// Dir is an open and locked data directory.
+// Dir is an open and locked data directory. Its methods are safe for concurrent use.
 type Dir struct {
 	path string
-	lock *os.File
+
+	mu     sync.Mutex
+	lock   *os.File // nil after LetGo
+	closed bool
 }
 
 // Open makes the directory when it is missing (mode 0700), checks that it can be written, and locks
@@ -77,15 +81,22 @@ func Open(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
 	}
-	if err := take(f, path); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	if err := settle(path); err != nil {
-		_ = f.Close()
+	if err := hold(f, path); err != nil {
 		return nil, err
 	}
 	return &Dir{path: path, lock: f}, nil
+}
+
+// hold locks f and brings the directory to this Format; after an error f is closed.
+func hold(f *os.File, path string) error {
+	err := take(f, path)
+	if err == nil {
+		err = settle(path)
+	}
+	if err != nil {
+		_ = f.Close() // it was not written to, or what was is the error
+	}
+	return err
 }
 
 // take locks f and writes the process id into it, which also shows that the disk takes writes.
@@ -131,10 +142,71 @@ func reason(err error) error {
 // Path returns the directory's absolute path.
 func (d *Dir) Path() string { return d.path }
 
+// LetGo frees the lock and closes its file, so that a file system that has failed can be unmounted. Nothing below
+// the directory may be open then. TakeBack takes it again.
+func (d *Dir) LetGo() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock != nil {
+		_ = d.lock.Close() // the process id in it is all that was ever written
+		d.lock = nil
+	}
+}
+
+// Held reports whether the lock that is held is that of the directory at the path: after another file system was
+// mounted there it is not.
+func (d *Dir) Held() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return false
+	}
+	there, err := os.Stat(filepath.Join(d.path, lockName))
+	if err != nil {
+		return false
+	}
+	held, err := d.lock.Stat()
+	return err == nil && os.SameFile(there, held)
+}
+
+// TakeBack locks the directory again after LetGo, once it is there again and takes writes. Another directory at
+// its path is refused (fs.ErrNotExist): where a disk is not mounted lies the empty directory that it is mounted
+// on. Other errors are Open's. It does nothing while the lock is held.
+func (d *Dir) TakeBack() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock != nil {
+		return nil
+	}
+	if d.closed {
+		return fmt.Errorf("data directory %s: %w", d.path, fs.ErrClosed)
+	}
+	f, err := os.OpenFile(filepath.Join(d.path, lockName), os.O_RDWR, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("data directory %s is not there, or is not the one that was (is its disk mounted?): %w", d.path, fs.ErrNotExist)
+	}
+	if err != nil {
+		return fmt.Errorf("data directory %s is not writable: %w", d.path, reason(err))
+	}
+	if err := hold(f, d.path); err != nil {
+		return err
+	}
+	d.lock = f
+	return nil
+}
+
 // Close frees the lock. The file stays: removing it would let two processes lock two files of the
 // same name.
 func (d *Dir) Close() error {
-	if err := d.lock.Close(); err != nil {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	if err != nil {
 		return fmt.Errorf("data directory %s: %w", d.path, reason(err))
 	}
 	return nil

@@ -101,3 +101,52 @@ func TestOpenErrorsAreOneClearLine(t *testing.T) {
 		require.False(t, errors.As(err, &inUse))
 	}
 }
+
+// TestLetGoAndTakeBack: between the two another process may take the directory, and what lies at its path when its disk is
+// not mounted is not taken for it.
+func TestLetGoAndTakeBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	d, err := datadir.Open(path)
+	require.NoError(t, err)
+	require.NoError(t, d.TakeBack(), "it is held")
+	require.True(t, d.Held())
+	require.NoError(t, os.Rename(path, path+".away"))
+	require.False(t, d.Held(), "it is not there")
+	other, err := datadir.Open(path)
+	require.NoError(t, err)
+	require.False(t, d.Held(), "another one is there")
+	require.NoError(t, other.Close())
+	require.NoError(t, os.RemoveAll(path))
+	require.NoError(t, os.Rename(path+".away", path))
+	require.True(t, d.Held())
+	d.LetGo()
+	d.LetGo()
+	require.False(t, d.Held())
+	other, err = datadir.Open(path)
+	require.NoError(t, err)
+	var inUse *datadir.InUseError
+	require.ErrorAs(t, d.TakeBack(), &inUse)
+	require.NoError(t, other.Close())
+
+	require.NoError(t, os.Rename(path, path+".away"))
+	require.ErrorIs(t, d.TakeBack(), fs.ErrNotExist)
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.ErrorIs(t, d.TakeBack(), fs.ErrNotExist)
+	entries, err := os.ReadDir(path)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Rename(path+".away", path))
+
+	require.NoError(t, os.WriteFile(filepath.Join(path, "format"), []byte("99\n"), 0o600))
+	var format *datadir.FormatError
+	require.ErrorAs(t, d.TakeBack(), &format, "a newer program worked on it meanwhile")
+	require.NoError(t, os.WriteFile(filepath.Join(path, "format"), []byte("2\n"), 0o600))
+
+	require.NoError(t, d.TakeBack())
+	_, err = datadir.Open(path)
+	require.ErrorAs(t, err, &inUse)
+	require.NoError(t, d.Close())
+	require.NoError(t, d.Close())
+	require.ErrorIs(t, d.TakeBack(), fs.ErrClosed)
+}

@@ -38,6 +38,7 @@ var (
 	descDevices   = desc("devices", "Vehicles in the registry.")
 	descPlatforms = desc("platforms", "Platforms in the registry.")
 	descHealthy   = desc("store_healthy", "1 while the answering sink stores, else 0.")
+	descRestarts  = desc("store_restarts_total", "Times that the embedded store had given up after a failed write and was started again in the process.")
 	descBacklog   = desc("store_backlog_records", "Records that the answering sink holds until the store takes them.")
 )
 
@@ -48,7 +49,7 @@ type collector struct{ m *Metrics }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened, descCertificate,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
-		descPlatforms, descHealthy, descBacklog} {
+		descPlatforms, descHealthy, descBacklog, descRestarts} {
 		ch <- d
 	}
 	for _, d := range spaceDescs() {
@@ -127,6 +128,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ask(descBacklog, sources.StoreBacklog)
 	if sources.StoreSpace != nil {
 		sources.StoreSpace().collect(ch)
+	}
+	if sources.StoreStarts != nil {
+		counter(descRestarts, sources.StoreStarts())
 	}
 	if sources.StoreHealthy != nil {
 		healthy := 0.0

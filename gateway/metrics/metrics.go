@@ -52,12 +52,13 @@ type Metrics struct {
 // Sources are questions that the collector asks at each scrape. A nil one leaves its metric out. They are called from
 // the scraping goroutine and must not block.
 type Sources struct {
-	Sessions     func() int   // vehicles with a live session
-	Devices      func() int   // vehicles in the registry
-	Platforms    func() int   // platforms in the registry
-	StoreHealthy func() error // nil while the answering sink stores
-	StoreBacklog func() int   // records that the answering sink holds and the store has not confirmed
-	StoreSpace   func() Space // how much room is left for records
+	Sessions     func() int    // vehicles with a live session
+	Devices      func() int    // vehicles in the registry
+	Platforms    func() int    // platforms in the registry
+	StoreHealthy func() error  // nil while the answering sink stores
+	StoreBacklog func() int    // records that the answering sink holds and the store has not confirmed
+	StoreSpace   func() Space  // how much room is left for records
+	StoreStarts  func() uint64 // how often the embedded store was started again
 
 	Fleet func() session.FleetSummary // the fleet in numbers; asked at most every fleetEvery
 	Clock func() clock.Status         // of the machine

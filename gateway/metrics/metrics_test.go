@@ -31,6 +31,7 @@ func full() *Metrics {
 		Platforms:    func() int { return 2 },
 		StoreHealthy: func() error { return nil },
 		StoreBacklog: func() int { return 5 },
+		StoreStarts:  func() uint64 { return 2 },
 		StoreSpace: func() Space {
 			return Space{
 				Streams:  []StreamSpace{{Stream: "GBT32960", Bytes: 1 << 20, MaxBytes: 1 << 30, Age: time.Hour, Kept: 24 * time.Hour, Left: 23 * time.Hour}},

@@ -171,7 +171,7 @@ func TestBatchesSurviveRestartsOfTheServer(t *testing.T) {
 		r.VIN, r.Body, r.Raw = f.VIN(), f, true
 		s.Sink().Publish(r, to, uint64(i))
 		if i%1000 == 500 {
-			s.restart(nil)
+			require.NoError(t, (&keeper{Store: s}).restart(nil))
 		}
 	}
 	to.wait(t, n)

@@ -2,7 +2,11 @@
 
 package nats
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // diskAt is the file system where path lies.
 func diskAt(path string) (Disk, error) {
@@ -12,3 +16,6 @@ func diskAt(path string) (Disk, error) {
 	}
 	return Disk{Free: int64(d.Bavail * uint64(d.Bsize)), Size: int64(d.Blocks * uint64(d.Bsize))}, nil
 }
+
+// noRoom reports whether a write failed because the disk, or a quota, is full.
+func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

@@ -6,11 +6,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
 )
 
 // The keeper repairs what can be repaired without a hand: missing streams are made again, and an
 // embedded server that gave up after a failed write is started again once the disk takes writes.
+//
+//	a stream failed, the disk is full   wait for room; what is stored can be read
+//	a stream failed, the disk failed    stop the server and close every file in the data directory: it can be
+//	                                    unmounted, checked and mounted again
+//	a stream failed, the disk is well   start the server again, on whatever the disk holds
 const (
 	keepPeriod  = time.Second
 	lookPeriod  = 10 * time.Second // looks at the server even without trouble
@@ -19,12 +27,20 @@ const (
 	probeBytes  = 16 << 20 // free space that makes a restart worth it
 )
 
+// keeper is what the keeper's goroutine remembers.
+type keeper struct {
+	*Store
+	looked    time.Time     // at the server
+	nextStart time.Time     // not before
+	wait      time.Duration // after the next restart
+	away      bool          // the files in the data directory are closed
+}
+
 // keep is the keeper's goroutine.
 func (s *Store) keep() {
 	tick := time.NewTicker(keepPeriod)
 	defer tick.Stop()
-	var looked, nextStart time.Time
-	wait := restartWait
+	k := keeper{Store: s, wait: restartWait}
 	for {
 		select {
 		case <-s.quit:
@@ -36,44 +52,80 @@ func (s *Store) keep() {
 			}
 		case <-tick.C:
 		}
-		if s.server == nil {
-			continue
+		if s.server != nil {
+			k.look(time.Now())
 		}
-		now := time.Now()
-		if s.troubled() == nil && now.Sub(looked) < lookPeriod {
-			continue
-		}
-		looked = now
-		err := s.server.broken()
-		if err == nil {
-			s.setBroken(nil)
-			wait = restartWait
-			continue
-		}
-		if full := probe(s.opts.Dir); full != nil {
-			s.setBroken(full) // says more, and no restart would help
-			continue
-		}
-		s.setBroken(err)
-		if now.Before(nextStart) {
-			continue
-		}
-		s.restart(err)
-		nextStart = time.Now().Add(wait)
-		wait = min(2*wait, restartMost)
 	}
 }
 
-// restart stops the embedded server and starts it again; the clients in this process reconnect.
-func (s *Store) restart(why error) {
-	s.opts.Logger.Warn("store: starting the embedded NATS server again", "error", why)
-	s.server.stop()
-	if err := s.server.start(); err != nil {
-		s.setBroken(err)
+// look looks whether the embedded server stores, and does what can be done when it does not.
+func (k *keeper) look(now time.Time) {
+	if k.troubled() == nil && now.Sub(k.looked) < lookPeriod {
 		return
 	}
-	s.setBroken(nil)
-	s.opts.Logger.Info("store: the embedded NATS server runs again")
+	k.looked = now
+	err := k.server.broken()
+	if err == nil {
+		k.setBroken(nil)
+		k.wait = restartWait
+		return
+	}
+	if disk := probe(k.opts.Dir); disk != nil {
+		k.setBroken(disk) // says more, and no restart would help
+		if !noRoom(disk) {
+			k.letGo()
+		}
+		return
+	}
+	if !k.away {
+		k.setBroken(err)
+	}
+	if now.Before(k.nextStart) {
+		return
+	}
+	if err := k.restart(err); err != nil {
+		k.setBroken(err)
+	}
+	k.nextStart = time.Now().Add(k.wait)
+	k.wait = min(2*k.wait, restartMost)
+}
+
+// letGo closes every file in the data directory.
+func (k *keeper) letGo() {
+	if !k.away {
+		k.away = true
+		k.opts.Logger.Error("store: the disk has failed; the embedded NATS server stops until the data directory takes writes again, and its file system can be unmounted",
+			"dir", k.opts.Dir)
+	}
+	k.server.stop()
+	if k.opts.Holder != nil {
+		k.opts.Holder.LetGo()
+	}
+}
+
+// restart stops the embedded server, if it runs, and starts it again; the clients in this process reconnect.
+func (k *keeper) restart(why error) error {
+	if k.away {
+		k.opts.Logger.Warn("store: the data directory takes writes again, starting the embedded NATS server", "dir", k.opts.Dir)
+	} else {
+		k.opts.Logger.Warn("store: starting the embedded NATS server again", "error", why)
+	}
+	k.server.stop()
+	if k.opts.Holder != nil {
+		if err := k.opts.Holder.TakeBack(); err != nil {
+			return err
+		}
+	}
+	if err := k.server.start(); err != nil {
+		return err
+	}
+	k.away = false
+	k.mu.Lock()
+	k.starts++
+	k.mu.Unlock()
+	k.setBroken(nil)
+	k.opts.Logger.Info("store: the embedded NATS server runs again")
+	return nil
 }
 
 // remake makes missing streams and buckets.
@@ -87,7 +139,11 @@ func (s *Store) remake() {
 		case <-ctx.Done():
 		}
 	}()
-	if err := s.ensure(ctx); err != nil {
+	err := s.ensure(ctx)
+	if err == nil {
+		err = s.syncDefinitions()
+	}
+	if err != nil {
 		s.opts.Logger.Warn("store: the streams cannot be made again", "error", err)
 		return
 	}
@@ -127,9 +183,17 @@ func (s *Store) brokenReason() error {
 	return s.broken
 }
 
-// probe writes and removes a file to see whether the disk takes writes.
+// probe writes and removes a file to see whether the disk takes writes. Where the store's own directory is missing
+// lies another disk, such as the one on which ours is not mounted.
 func probe(dir string) error {
-	f, err := os.CreateTemp(dir, ".probe-*")
+	_, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the data directory %s does not hold the store (is its disk mounted?): %w", dir, fs.ErrNotExist)
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.CreateTemp(dir, ".probe-*")
+	}
 	if err == nil {
 		err = errors.Join(fill(f), f.Close(), os.Remove(f.Name()))
 	}

@@ -186,7 +186,7 @@ func (k *KV) follow(ctx context.Context, back <-chan struct{}, w jetstream.KeyWa
 
 // rewatch begins a watch again; nil when ctx has ended or the store closes.
 func (k *KV) rewatch(ctx context.Context) (<-chan struct{}, jetstream.KeyWatcher) {
-	for {
+	for said := false; ; said = true {
 		back := k.back.wait()
 		w, err := k.kv.WatchAll(ctx)
 		if err == nil {
@@ -199,7 +199,9 @@ func (k *KV) rewatch(ctx context.Context) (<-chan struct{}, jetstream.KeyWatcher
 			return nil, nil
 		case <-time.After(rewatchPause):
 		}
-		k.log.Warn("store: a bucket cannot be watched, trying again", "bucket", k.name, "error", err)
+		if !said {
+			k.log.Warn("store: a bucket cannot be watched, trying again", "bucket", k.name, "error", err)
+		}
 	}
 }
 

@@ -61,9 +61,21 @@ type Options struct {
 
 	Batch Batch // many records in one message; the zero value: each is one
 
+	// Holder is whoever holds files in Dir beside the store's; nil: nobody.
+	Holder Holder
+
 	Node         string        // the name of this gateway, in the records' headers
 	ReadyTimeout time.Duration // how long Open may take to get a working server; default 1 minute
 	Logger       *slog.Logger  // default: slog.Default()
+}
+
+// Holder holds files in the data directory, its lock for one. When the disk fails, the store closes all of its own and
+// lets the holder close his, so that the file system can be unmounted, checked and mounted again without stopping the
+// process. Both methods are called by one goroutine, one at a time; either may come again without the other between.
+type Holder interface {
+	LetGo()
+	// TakeBack takes what LetGo gave up, before the store starts again; an error means not yet, and it is asked again.
+	TakeBack() error
 }
 
 // Defaults of Options.
@@ -99,7 +111,8 @@ type Store struct {
 	kept    sync.WaitGroup
 
 	mu     sync.Mutex
-	broken error // why the embedded server cannot store, by the keeper
+	broken error  // why the embedded server cannot store, by the keeper
+	starts uint64 // of the embedded server, after the first
 	space  []Space
 	disk   *Disk
 	once   sync.Once
@@ -211,6 +224,9 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.ensure(ctx); err != nil {
 		return err
 	}
+	if err := s.syncDefinitions(); err != nil {
+		return err
+	}
 	return s.publishers(ctx)
 }
 
@@ -317,6 +333,13 @@ func (s *Store) Addr() string {
 		return ""
 	}
 	return s.server.addr()
+}
+
+// Restarts returns how often the embedded server was started again after it had given up.
+func (s *Store) Restarts() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.starts
 }
 
 // Healthy returns nil, or why records are not being stored.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -90,6 +91,39 @@ func (s *Store) ensure(ctx context.Context) error {
 		if err := s.ensureBucket(ctx, b.name, b.about, b.ttl); err != nil {
 			return fmt.Errorf("nats: bucket %s: %w", b.name, err)
 		}
+	}
+	return nil
+}
+
+// syncDefinitions brings to the disk what the embedded server has written about its streams. The server leaves that to
+// the kernel, unless it syncs each message; and a stream whose definition was cut off by a power loss is not recovered,
+// with all that is in it.
+func (s *Store) syncDefinitions() error {
+	if s.server == nil {
+		return nil
+	}
+	err := filepath.WalkDir(filepath.Join(s.opts.Dir, server.JetStreamStoreDir), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it has gone since its name was read
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == "msgs":
+			return fs.SkipDir // the messages, which the server syncs
+		case !d.IsDir() && d.Name() != server.JetStreamMetaFile && d.Name() != server.JetStreamMetaFileSum:
+			return nil
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
+	if err != nil {
+		return fmt.Errorf("nats: the definitions of the streams cannot be synced: %w", err)
 	}
 	return nil
 }
