@@ -3,9 +3,11 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,12 +20,18 @@ func TestProbeOurselves(t *testing.T) {
 	code, _, stderr := tboxgate(t, "LTEST000000000001\nLTEST000000000002\nLTEST000000000003\nLTEST000000000004\n", "vehicles", "import", "--data-dir", dir)
 	require.Zero(t, code, stderr)
 	ok(t, "platforms", "create", "--data-dir", dir, "--code", "TESTPLATFORM00001", "--user", "user", "--password", "secret")
-	g := serve(t, dir)
+	config := writeFile(t, "t.yaml", "listeners: [{address: \"127.0.0.1:0\", idleTimeout: 4s, loginTimeout: 2s}]\n"+
+		"commands: {queryInterval: 1s, controlInterval: 1s}\n")
+	g := untilRunning(t, dir, start(t, "serve", "--data-dir", dir, "--config", config, "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--access-key", "probe:probe-secret"))
 	t.Setenv("TBOXGATE_PLATFORM_PASSWORD", "secret")
 	args := []string{"probe", "--vins", "4", "--platform", "TESTPLATFORM00001", "--user", "user", "--timeout", "60s", "--quiet", "100ms"}
-	code, stdout, stderr := tboxgate(t, "", append(args, "--format", "json", g.Addresses.Vehicles[0])...)
+	slow := []string{"--api", "http://" + g.Addresses.API, "--access-key-file", writeFile(t, "key", "probe:probe-secret\n"), "--resend", "1s", "--resend-control", "1s",
+		"--idle", "4s", "--login-deadline", "2s"}
+	code, stdout, stderr := tboxgate(t, "", append(append(args, slow...), "--format", "json", g.Addresses.Vehicles[0])...)
 	require.Zero(t, code, "%s%s", stdout, stderr)
 	require.NotContains(t, stdout, "736563726574", "the password in hex")
+	require.NotContains(t, stdout, "probe-secret")
 	var out struct {
 		Count   map[probe.Outcome]int
 		Results []struct {
@@ -33,19 +41,52 @@ func TestProbeOurselves(t *testing.T) {
 		}
 	}
 	require.NoError(t, json.Unmarshal([]byte(stdout), &out))
-	require.Greater(t, len(out.Results), 90)
+	require.Len(t, out.Results, 131)
 	for _, r := range out.Results {
 		if r.Case == "answer.timeSync" && r.Outcome == probe.Warn {
 			continue // the machine has stood still for seconds
 		}
 		require.Equal(t, probe.Pass, r.Outcome, "%s %d: %s", r.Case, r.Edition, r.Seen)
+		switch r.Case {
+		case "command.query", "command.set", "command.answerEcho", "command.answerFlagFE":
+			require.Contains(t, r.Seen, "was taken as its answer")
+		case "command.otherVIN":
+			require.Equal(t, "it was passed over, and the vehicle's own was taken", r.Seen)
+		case "command.resend", "command.resendControl":
+			require.Regexp(t, "^3 sends, again after .*, again after .*, then no more$", r.Seen)
+		}
 	}
+	// What nobody can read is stored all the same, with its bytes.
+	stored := ok(t, "export", "--data-dir", dir, "--format", "jsonl")
+	for _, method := range []string{"rsa", "aes", "sm2", "sm4"} {
+		require.Contains(t, stored, `"encryption":"`+method+`"`)
+	}
+	require.Contains(t, stored, `"signature":`)
+
+	// Without being told, and with somebody who is asked and does not send.
+	code, stdout, stderr = tboxgate(t, "", append(args, "--case", "idle.*", "--case", "command.set", "--commands", "200ms", g.Addresses.Vehicles[0])...)
+	require.Zero(t, code, stderr)
+	require.Contains(t, stdout, "----  2016  command.set                   not run: no paramSet came within 200ms\n")
+	require.Contains(t, stdout, "8 cases: 0 passed, 0 warnings, 0 failed, 0 not applicable, 8 not run\n")
+	require.Contains(t, stderr, "tboxgate: send a setting (0x81) of the 2025 edition to LTEST00000000000")
+	person := start(t, append(append([]string{}, args...), "--edition", "2025", "--case", "command.query", "--commands", "60s", g.Addresses.Vehicles[0])...)
+	prompt := regexp.MustCompile(`^tboxgate: send a query \(0x80\) of the 2025 edition to (\S+) now; 1m0s for it\n$`)
+	require.Eventually(t, func() bool { return prompt.MatchString(person.stderr.String()) }, patience, 10*time.Millisecond)
+	ok(t, "send", "query", "--data-dir", dir, "--vin", prompt.FindStringSubmatch(person.stderr.String())[1], "--params", "all")
+	require.Zero(t, person.exit(t), person.stdout.String())
+	require.Contains(t, person.stdout.String(), "pass  2025  command.query                 the paramQuery is in order; the answer (the parameters) was itself not answered. "+
+		"Whether it was taken cannot be asked\n")
+	t.Setenv("TBOXGATE_ACCESS_KEY", "probe:another-secret")
+	code, stdout, _ = tboxgate(t, "", append(args, "--case", "command.set", "--api", "http://"+g.Addresses.API, g.Addresses.Vehicles[0])...)
+	require.Zero(t, code)
+	require.Contains(t, stdout, "not run: the gateway was not made to send a command: ")
+	require.NotContains(t, stdout, "another-secret")
 
 	code, stdout, stderr = tboxgate(t, "", append(args, "--edition", "2025", "--case", "session.takeover", "--case", "activation.*", "--case", "answer.heartbeat",
 		"-v", g.Addresses.Vehicles[0])...)
 	require.Zero(t, code, stderr)
 	require.Contains(t, stdout, "pass  2025  session.takeover              the older connection was closed, the newer one works\n")
-	require.Contains(t, stdout, "6 cases: 6 passed")
+	require.Contains(t, stdout, "5 cases: 5 passed")
 	require.Contains(t, stdout, "心跳")
 	code, stdout, stderr = tboxgate(t, "", append(args, "--case", "answer.heartbeat", "--format", "junit", g.Addresses.Vehicles[0])...)
 	require.Zero(t, code, stderr)
@@ -69,6 +110,11 @@ func TestProbeMistakes(t *testing.T) {
 		"127.0.0.1:1 --format xml":                     "--format is table, json or junit",
 		"127.0.0.1:1 --edition 2016 x":                 "unexpected argument \"127.0.0.1:1\"",
 		"--key a.key 127.0.0.1:1":                      "--key needs --tls",
+		"--api http://127.0.0.1:1 --commands 1m x:1":   "--api or --commands: either the API sends the commands, or somebody does",
+		"--access-key a:b x:1":                         "--access-key needs --api",
+		"--api http://127.0.0.1:1 x:1":                 "--api needs --access-key: an access key is written ID:SECRET",
+		"--idle 10ms x:1":                              "--idle 10ms: at least 1s",
+		"--resend -1s x:1":                             "--resend -1s: a duration is not below zero",
 	} {
 		code, stdout, stderr := tboxgate(t, "", append([]string{"probe"}, strings.Fields(args)...)...)
 		require.Equal(t, 2, code)

@@ -1,10 +1,6 @@
 package probe
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -19,35 +15,23 @@ func activationCases() []Case {
 			Clause2025: "table B.4, A.2", play: activateUnknown},
 		{Name: "activation.keyExchange", Expect: "a key exchange (0x0B) is answered, and the connection goes on",
 			Clause2025: "table 31", play: keyExchange},
-		{Name: "activation.badSignature", Expect: "a report whose signature is wrong: flag 0x05, or it is taken unverified",
-			Clause2025: "tables 4 and 8", play: badSignature},
 	}
 }
 
-// activation makes a signed activation: RSA, SHA-256, over the unit from its time to the VIN.
-func (t *talk) activation(vin codec.VIN) codec.Frame {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.stop(fail("no RSA key: %v", err))
-	}
-	public := append(key.N.FillBytes(make([]byte, 256)), 1, 0, 1) // modulus and exponent, as a real terminal sends them
+// activation makes a signed activation: over the unit from its time to the VIN.
+func (t *talk) activation(vin codec.VIN, s signer) codec.Frame {
 	now := t.now()
-	unsigned := frame(codec.NewActivation(vin, now, "PROBE00000000001", public, codec.Signature2025{Algorithm: 2}))
+	unsigned := frame(codec.NewActivation(vin, now, "PROBE00000000001", s.public(), codec.Signature2025{Algorithm: 2}))
 	covered := unsigned.Unit()
 	covered = covered[:len(covered)-5] // algorithm and two lengths
-	sum := sha256.Sum256(covered)
-	r, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
-	if err != nil {
-		t.stop(fail("no signature: %v", err))
-	}
-	return frame(codec.NewActivation(vin, now, "PROBE00000000001", public, codec.Signature2025{Algorithm: 2, R: r}))
+	return frame(codec.NewActivation(vin, now, "PROBE00000000001", s.public(), s.sign(t, covered)))
 }
 
 // activated sends an activation and returns the two bytes of its answer: 0x0A as a command, or 0x09
 // answered with the pair, which some platforms send.
 func (t *talk) activated(vin codec.VIN) (pair []byte, v verdict) {
 	l := t.dial()
-	req := t.activation(vin)
+	req := t.activation(vin, t.signer())
 	l.write(req)
 	f, err := l.next(t.o.Timeout, codec.CommandActivationResponse)
 	switch {
@@ -105,21 +89,4 @@ func keyExchange(t *talk) verdict {
 		return warn("no answer: the standard does not say that there is one, but how else would the vehicle know")
 	}
 	return pass("answered %v, %s", r.frame.Flag(), r.form)
-}
-
-func badSignature(t *talk) verdict {
-	l := t.enter()
-	signature := &codec.Signature2025{Algorithm: 1, R: make([]byte, 32), S: make([]byte, 32)}
-	r := l.ask(frame(codec.NewRealtime(t.edition, t.vin, t.now(), append(t.items(), signature)...), nil))
-	switch {
-	case r.closed:
-		return warn("the connection was closed")
-	case !r.fenced:
-		return fail("after the report a heartbeat was not answered within %v", t.o.Timeout)
-	case r.frame == nil:
-		return pass("no answer")
-	case r.frame.Flag() == codec.FlagSuccess:
-		return pass("taken: the signature is not verified, or there is no key to verify it with")
-	}
-	return t.flag2025(pass("answered %v", r.frame.Flag()), r, codec.FlagSignatureError)
 }

@@ -28,10 +28,22 @@ type fake struct {
 	keeps    bool                                                  // keeps an older connection of the VIN
 	damage   func(c *fakeConn, b []byte) []byte                    // answers bytes that are no frame
 	stuck    bool                                                  // reads nothing more after damage
+	idle     time.Duration                                         // closes a connection after it, 0: never
+	deaf     bool                                                  // heartbeats do not count for idle
+	login    time.Duration                                         // closes a connection without a login after it, 0: never
+	orders   func(f codec.Frame) []byte                            // changes a command that is sent
+	sends    int                                                   // of a command without an answer
+	every    time.Duration                                         // between them
+	takes    func(f codec.Frame) string                            // the state that an answer gives a command, "": none
+	wait     time.Duration                                         // within which a command comes
+	mute     bool                                                  // cannot be asked what became of a command
 
-	mu    sync.Mutex
-	users map[codec.VIN]*fakeConn
-	open  map[net.Conn]bool
+	wg       sync.WaitGroup
+	closed   chan struct{}
+	commands map[codec.VIN]*fakeCommand
+	mu       sync.Mutex
+	users    map[codec.VIN]*fakeConn
+	open     map[net.Conn]bool
 }
 
 type fakeConn struct {
@@ -51,6 +63,15 @@ func newFake(t *testing.T, wrong func(*fake)) *fake {
 		refuses: func(_ codec.Frame, flag codec.Flag) codec.Flag { return flag },
 		next:    func(b []byte) (codec.Frame, int, error) { return codec.Next(b, 0) },
 		damage:  func(*fakeConn, []byte) []byte { return nil },
+		orders:  func(f codec.Frame) []byte { return f },
+		sends:   3, every: time.Second,
+		takes: func(f codec.Frame) string {
+			if f.Flag() == codec.FlagSuccess || f.Flag() == codec.FlagCommand {
+				return answered
+			}
+			return "rejected"
+		},
+		closed: make(chan struct{}), commands: map[codec.VIN]*fakeCommand{},
 	}
 	if wrong != nil {
 		wrong(f)
@@ -75,7 +96,9 @@ func newFake(t *testing.T, wrong func(*fake)) *fake {
 			_ = conn.Close()
 		}
 		f.mu.Unlock()
+		close(f.closed)
 		wg.Wait()
+		f.wg.Wait()
 	})
 	return f
 }
@@ -91,6 +114,9 @@ func (c *fakeConn) serve() {
 	buf := make([]byte, 70000)
 	if c.reads > 0 {
 		buf = buf[:c.reads]
+	}
+	if c.login > 0 {
+		_ = c.conn.SetReadDeadline(time.Now().Add(c.login))
 	}
 	for !c.ended {
 		n, err := c.conn.Read(buf)
@@ -111,12 +137,22 @@ func (c *fakeConn) serve() {
 			if err == nil {
 				f = bytes.Clone(f)
 				c.frames++
+				if f.Command() >= codec.CommandParamQuery && f.Command() <= codec.CommandControl {
+					c.answered(f)
+				}
 				out = c.answers(c, f, c.right(f))
 			} else if c.stuck {
 				_, _ = io.Copy(io.Discard, c.conn) // until the peer is gone
 				return
 			}
 			in = in[n:]
+			switch {
+			case err != nil || c.vin.IsZero() && !c.platform:
+			case c.idle <= 0:
+				_ = c.conn.SetReadDeadline(time.Time{})
+			case !c.deaf || f.Command() != codec.CommandHeartbeat:
+				_ = c.conn.SetReadDeadline(time.Now().Add(c.idle))
+			}
 			if _, err := c.conn.Write(out); err != nil {
 				return
 			}
@@ -197,6 +233,18 @@ func (c *fakeConn) enter(vin codec.VIN) {
 	c.users[vin], c.vin = c, vin
 }
 
+// closesIdle makes it close connections, as the options tell.
+func closesIdle(f *fake) { f.idle, f.login = 2*time.Second, time.Second }
+
+// options are all that a fake needs to be tested.
+func (f *fake) options(timeout time.Duration) Options {
+	o := testOptions(f.addr, timeout)
+	f.wait = timeout
+	o.Commands = &Commands{Provoke: f.provoke}
+	o.Resend, o.ResendControl, o.Idle, o.LoginDeadline = time.Second, time.Second, 2*time.Second, time.Second
+	return o
+}
+
 // testOptions are for a gateway on the same machine; they wait long for what must come.
 func testOptions(addr string, timeout time.Duration) Options {
 	return Options{Addr: addr, VINs: []string{"LTEST000000000001", "LTEST000000000002", "LTEST000000000003", "LTEST000000000004",
@@ -206,9 +254,16 @@ func testOptions(addr string, timeout time.Duration) Options {
 
 // TestRightGateway: a gateway that does everything right passes every case.
 func TestRightGateway(t *testing.T) {
-	results, err := Run(t.Context(), testOptions(newFake(t, nil).addr, 20*time.Second))
+	o := newFake(t, nil).options(20 * time.Second)
+	o.Cases = []string{"[^i]*"}
+	results, err := Run(t.Context(), o)
 	require.NoError(t, err)
-	require.Len(t, results, 102)
+	o = newFake(t, closesIdle).options(20 * time.Second)
+	o.Cases = []string{"idle.*"}
+	idle, err := Run(t.Context(), o)
+	require.NoError(t, err)
+	results = append(results, idle...)
+	require.Len(t, results, 102+5+2*(9+3))
 	for _, r := range results {
 		if r.Case.Name == "answer.timeSync" && r.Outcome == Warn {
 			continue // the machine has stood still for seconds
@@ -217,6 +272,13 @@ func TestRightGateway(t *testing.T) {
 		require.NotEmpty(t, r.Seen)
 		if r.Case.Name == "odd.encrypted" { // the fake knows 0x02 alone
 			require.Equal(t, r.Edition == codec.Edition2025, strings.Contains(r.Seen, "; the edition has 0x07 for it, decryptError"), r.Seen)
+			sent := 0
+			for _, s := range r.Steps {
+				if s.Sent && s.Data[2] == byte(codec.CommandRealtime) {
+					sent++
+				}
+			}
+			require.Equal(t, map[codec.Edition]int{codec.Edition2016: 2, codec.Edition2025: 4}[r.Edition], sent, "each method of the edition")
 		}
 		require.NotEmpty(t, r.Steps)
 	}

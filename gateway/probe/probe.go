@@ -22,6 +22,7 @@ const (
 	Warn          Outcome = "warn"          // allowed, or not said by the standard, but likely to hurt somebody
 	Fail          Outcome = "fail"          // against the standard
 	NotApplicable Outcome = "notApplicable" // the gateway, or what the probe was given, leaves nothing to test
+	NotRun        Outcome = "notRun"        // nothing is known: what the case needs was not there
 )
 
 // Case is one thing that is tested.
@@ -31,6 +32,7 @@ type Case struct {
 	// Clause2016 and Clause2025 say where the standard says so; empty: the edition has nothing of it.
 	Clause2016, Clause2025 string
 	Platform               bool // it needs the credentials of a platform
+	Commands               bool // it needs Options.Commands
 
 	play func(*talk) verdict
 }
@@ -45,7 +47,8 @@ func (c *Case) Clause(e codec.Edition) string {
 
 // Cases returns all cases, in the order in which they are shown.
 func Cases() []Case {
-	return slices.Concat(framingCases(), answerCases(), oddCases(), resyncCases(), sessionCases(), activationCases(), platformCases())
+	return slices.Concat(framingCases(), answerCases(), oddCases(), resyncCases(), sessionCases(), activationCases(), signatureCases(),
+		commandCases(), idleCases(), platformCases())
 }
 
 // Options say what to test, and how. Addr and VINs are needed.
@@ -65,6 +68,13 @@ type Options struct {
 
 	// The credentials of a platform. Without Code its cases are not applicable.
 	Code, User, Password string
+
+	Commands *Commands // make the gateway send commands; without it their cases are not run
+
+	// What the standard leaves to the gateway, and a case must be told to test it; 0: it is not run. Such cases take a while.
+	Resend, ResendControl time.Duration // between two sends of a query or setting, and of a control
+	Idle                  time.Duration // after which a connection without frames is closed
+	LoginDeadline         time.Duration // after which a connection without a login is closed
 
 	Timeout time.Duration // the wait for an answer that must come, 5 s by default
 	Quiet   time.Duration // the wait for one that need not, or must not, 1 s by default
@@ -153,7 +163,7 @@ func choose(patterns []string) ([]Case, error) {
 }
 
 // Run plays the cases, several at a time, and returns their results in the order of [Cases], editions
-// inside. It takes a bounded time: no case waits for anything longer than Timeout. The error is of the
+// inside. It takes a bounded time: no case waits for anything longer than Timeout, or what it was told. The error is of the
 // options, or that of ctx; a gateway that cannot be reached fails its cases.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	o, err := o.withDefaults()
@@ -178,13 +188,22 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	}
 	var wg sync.WaitGroup
 	platform := make(chan struct{}, 1) // one platform case at a time: its VINs may move between its links
+	person := make(chan struct{}, 1)   // one command at a time, if a person sends them
 	for i := range results {
 		r := &results[i]
 		if r.Case.Platform && o.Code == "" {
 			r.Outcome, r.Seen = NotApplicable, "no platform was given"
 			continue
 		}
+		if r.Case.Commands && o.Commands == nil {
+			r.Outcome, r.Seen = NotRun, "nothing makes the gateway send a command (--api, --commands)"
+			continue
+		}
 		wg.Go(func() {
+			if r.Case.Commands && o.Commands.OneAtATime {
+				person <- struct{}{}
+				defer func() { <-person }()
+			}
 			if r.Case.Platform {
 				platform <- struct{}{}
 				defer func() { <-platform }()
@@ -211,6 +230,9 @@ type verdict struct {
 func pass(format string, args ...any) verdict { return verdict{Pass, fmt.Sprintf(format, args...)} }
 func warn(format string, args ...any) verdict { return verdict{Warn, fmt.Sprintf(format, args...)} }
 func fail(format string, args ...any) verdict { return verdict{Fail, fmt.Sprintf(format, args...)} }
+func notRun(format string, args ...any) verdict {
+	return verdict{NotRun, fmt.Sprintf(format, args...)}
+}
 
 // play plays one case.
 func play(ctx context.Context, o *Options, vin string, r *Result) {

@@ -22,7 +22,7 @@ func Count(results []Result) map[Outcome]int {
 }
 
 // marks are the outcomes as a table shows them.
-var marks = map[Outcome]string{Pass: "pass", Warn: "WARN", Fail: "FAIL", NotApplicable: "n/a"}
+var marks = map[Outcome]string{Pass: "pass", Warn: "WARN", Fail: "FAIL", NotApplicable: "n/a", NotRun: "----"}
 
 // WriteTable writes the results for people: a row each, for those that did not pass also what was expected
 // and which clause says so, and with verbose every frame of every case with its fields.
@@ -30,7 +30,11 @@ func WriteTable(w io.Writer, results []Result, verbose bool) error {
 	var b []byte
 	for i := range results {
 		r := &results[i]
-		b = fmt.Appendf(b, "%-4s  %d  %-28s  %s\n", marks[r.Outcome], r.Edition, r.Case.Name, r.Seen)
+		seen := r.Seen
+		if r.Outcome == NotRun {
+			seen = "not run: " + seen
+		}
+		b = fmt.Appendf(b, "%-4s  %d  %-28s  %s\n", marks[r.Outcome], r.Edition, r.Case.Name, seen)
 		if r.Outcome == Warn || r.Outcome == Fail || verbose {
 			b = fmt.Appendf(b, "            expected: %s (%s)\n", r.Case.Expect, r.Case.Clause(r.Edition))
 		}
@@ -42,7 +46,7 @@ func WriteTable(w io.Writer, results []Result, verbose bool) error {
 		}
 	}
 	n := Count(results)
-	b = fmt.Appendf(b, "\n%d cases: %d passed, %d warnings, %d failed, %d not applicable\n", len(results), n[Pass], n[Warn], n[Fail], n[NotApplicable])
+	b = fmt.Appendf(b, "\n%d cases: %d passed, %d warnings, %d failed, %d not applicable, %d not run\n", len(results), n[Pass], n[Warn], n[Fail], n[NotApplicable], n[NotRun])
 	_, err := w.Write(b)
 	return err
 }
@@ -225,7 +229,7 @@ func WriteJUnit(w io.Writer, results []Result) error {
 			c.Failure = &junitText{Message: r.Seen, Text: r.Case.Expect + " (" + r.Case.Clause(r.Edition) + ")"}
 			s.Failures++
 			all.Failures++
-		case NotApplicable:
+		case NotApplicable, NotRun:
 			c.Skipped = &junitText{Message: r.Seen}
 			s.Skipped++
 			all.Skipped++

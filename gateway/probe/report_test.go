@@ -39,7 +39,7 @@ func TestWriteTable(t *testing.T) {
 		"            expected: success, with an empty data unit or a time (B.2.6, B.3.5.7)\n")
 	require.Regexp(t, `connection 1  sent 232307fe4c54455354`, b.String())
 	require.Contains(t, b.String(), "n/a   2016  platform.login                no platform was given\n")
-	require.Contains(t, b.String(), "\n5 cases: 3 passed, 0 warnings, 1 failed, 1 not applicable\n")
+	require.Contains(t, b.String(), "\n5 cases: 3 passed, 0 warnings, 1 failed, 1 not applicable, 0 not run\n")
 	require.NotContains(t, b.String(), "sent 232304fe", "what passed is not shown in full")
 
 	b.Reset()
@@ -135,6 +135,10 @@ func TestStopped(t *testing.T) {
 	results, err := Run(ctx, testOptions("127.0.0.1:1", time.Second))
 	require.ErrorIs(t, err, context.Canceled)
 	for _, r := range results {
+		if r.Case.Commands {
+			require.Equal(t, NotRun, r.Outcome)
+			continue
+		}
 		require.Equal(t, NotApplicable, r.Outcome)
 	}
 }
@@ -145,11 +149,12 @@ func TestCases(t *testing.T) {
 	for _, c := range Cases() {
 		require.False(t, seen[c.Name], c.Name)
 		seen[c.Name] = true
-		require.Regexp(t, `^(framing|answer|odd|resync|session|activation|platform)\.[a-zA-Z]+$`, c.Name)
+		require.Regexp(t, `^(framing|answer|odd|resync|session|activation|signature|command|idle|platform)\.[a-zA-Z]+$`, c.Name)
 		require.NotEmpty(t, c.Expect)
 		require.NotEmpty(t, c.Clause2025, c.Name)
-		require.Equal(t, strings.HasPrefix(c.Name, "activation."), c.Clause2016 == "", c.Name)
+		require.Equal(t, strings.HasPrefix(c.Name, "activation.") || strings.HasPrefix(c.Name, "signature."), c.Clause2016 == "", c.Name)
 		require.Equal(t, strings.HasPrefix(c.Name, "platform."), c.Platform, c.Name)
+		require.Equal(t, strings.HasPrefix(c.Name, "command."), c.Commands, c.Name)
 	}
 }
 

@@ -294,10 +294,76 @@ var wrongs = map[string][]wrong{
 	},
 	"activation.unknownVIN":  {{toCommand(codec.CommandActivation, activationAnswer(2, 9)), "reasons 0 to 2"}},
 	"activation.keyExchange": {{deaf(func(f codec.Frame) bool { return f.Command() == codec.CommandKeyExchange }), "heartbeat was not answered"}},
-	"activation.badSignature": {
+
+	"signature.valid": {
+		{toCommand(codec.CommandRealtime, answerWith(codec.FlagSignatureError)), "answered signatureError, whether it covers"},
+		{toCommand(codec.CommandRealtime, answerWith(codec.FlagError)), "which is in order, was answered error"},
+		{anyRealtime, "heartbeat was not answered"},
+	},
+	"signature.wrong": {
 		{anyRealtime, "heartbeat was not answered"},
 		{toCommand(codec.CommandRealtime, answerWith(0x08)), "flag 0x08"},
 	},
+	"signature.truncated":   {{anyRealtime, "heartbeat was not answered"}},
+	"signature.empty":       {{anyRealtime, "heartbeat was not answered"}},
+	"signature.unknownType": {{anyRealtime, "heartbeat was not answered"}},
+	"signature.tooLong":     {{anyRealtime, "heartbeat was not answered"}},
+
+	"command.query": {
+		{orders(func(b []byte) []byte { b[3] = 1; return b }), "has flag 0x01, a command has 0xfe"},
+		{orders(func(b []byte) []byte { b[30]++; return b }), "counts 3 parameters and has 2 ids"},
+		{orders(func(b []byte) []byte { b[25] = 13; return b }), "a time that the calendar has"},
+		{orders(func(b []byte) []byte { b[20]++; return b }), "is for another vehicle"},
+		{orders(func(b []byte) []byte { b[21] = 3; return b }), "says that it is encrypted"},
+		{orders(func(b []byte) []byte { b[0] ^= '#' ^ '$'; b[1] = b[0]; return b }), "the start mark of the other edition"},
+		{orders(func([]byte) []byte { return nil }), "has taken the paramQuery, and it did not come"},
+		{func(g *fake) { g.every = 100 * time.Millisecond; g.takes = func(codec.Frame) string { return "" } }, "the paramQuery came again after its answer"},
+	},
+	"command.set": {
+		{orders(func(b []byte) []byte { b[30]++; return b }), "counts 2 parameters and has 1"},
+		{orders(func(b []byte) []byte { return cutUnit(b, codec.TimeSize) }), "ends after its time"},
+		{orders(func(b []byte) []byte { return cutUnit(b, codec.TimeSize+2) }), "holds parameters that cannot be read by the table"},
+		{answersAnswers, "the answer to the paramSet was answered"},
+	},
+	"command.control": {
+		{orders(func(b []byte) []byte { b[30] = 0; return b }), "has the id 0, which is none"},
+		{func(g *fake) { g.takes = func(codec.Frame) string { return "" }; g.every = time.Hour }, "and the gateway says that it is sent"},
+	},
+	"command.answerEcho": {{func(g *fake) {
+		g.takes = func(f codec.Frame) string {
+			if len(f.Unit()) > codec.TimeSize {
+				return "rejected"
+			}
+			return answered
+		}
+	}, "the request under a new time, and the gateway says that it is rejected"}},
+	"command.answerError": {{func(g *fake) { g.takes = func(codec.Frame) string { return answered } }, "an error, and the gateway says that it is answered"}},
+	"command.answerFlagFE": {
+		{answersAnswers, "the answer to the control was answered"},
+		{deaf(func(f codec.Frame) bool { return f.Command() == codec.CommandControl }), "a heartbeat was not answered"},
+	},
+	"command.otherVIN": {
+		{func(g *fake) {
+			g.answers = func(c *fakeConn, f codec.Frame, right []byte) []byte {
+				if f.Command() == codec.CommandControl { // it looks at the connection alone
+					own := bytes.Clone(f)
+					copy(own[4:21], c.vin[:])
+					c.answered(own)
+				}
+				return right
+			}
+		}, "the gateway says that the control is answered"},
+		{deaf(func(f codec.Frame) bool { return f.Command() == codec.CommandControl }), "a heartbeat was not answered"},
+	},
+	"command.resend":        {{func(g *fake) { g.sends = 9 }, "did not stop after 4 sends"}},
+	"command.resendControl": {{func(g *fake) { g.sends = 9 }, "did not stop after 4 sends"}, {changesOrders, "another command came while the first was unanswered"}},
+
+	"idle.silent": {
+		{nil, "is still open after"},
+		{func(g *fake) { g.idle = 500 * time.Millisecond }, "the gateway's time is said to be 2s"},
+	},
+	"idle.heartbeat": {{func(g *fake) { closesIdle(g); g.deaf = true }, "closed"}},
+	"idle.login":     {{nil, "is still open after"}},
 
 	"platform.login": {
 		{toCommand(codec.CommandPlatformLogin, answerWith(codec.FlagError)), "answered error"},
@@ -360,7 +426,7 @@ func TestEveryCaseCanFail(t *testing.T) {
 		for _, w := range list {
 			one := &played{name: name, wrong: w}
 			all = append(all, one)
-			o := testOptions(newFake(t, w.change).addr, 2*time.Second)
+			o := newFake(t, w.change).options(2 * time.Second)
 			o.Cases, o.Quiet = []string{name}, 2*time.Second // what comes wrongly must be waited for
 			wg.Go(func() {
 				slots <- struct{}{}
