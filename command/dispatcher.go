@@ -47,7 +47,7 @@ type Options struct {
 	MaxPendingBytes int
 	// LateWindow is how long after its end a command may still be matched with an answer. Default 5 minutes.
 	LateWindow time.Duration
-	// RecentBytes is about how much memory the results of recent commands may take. Default 32 MiB.
+	// RecentBytes is about how much memory the results of recent commands may take; older ones are read from the bucket. Default 8 MiB.
 	RecentBytes int
 
 	Now     func() time.Time // default time.Now
@@ -88,7 +88,7 @@ func NewDispatcher(ctx context.Context, o Options) (*Dispatcher, error) {
 		o.LateWindow = 5 * time.Minute
 	}
 	if o.RecentBytes <= 0 {
-		o.RecentBytes = 32 << 20
+		o.RecentBytes = 8 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now

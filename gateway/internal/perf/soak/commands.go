@@ -38,9 +38,9 @@ func (c *churn) obey(ctx context.Context, i int) error {
 	}
 }
 
-// manyCommands fill what the gateway keeps of recent commands in memory (32 MiB). Once it is full, which it should be
+// manyCommands fill what the gateway keeps of recent commands in memory (8 MiB). Once it is full, which it should be
 // when growth begins to count, commands come at a leisure: each is a key in the store, whose index is in memory too.
-const manyCommands = 40_000
+const manyCommands = 10_000
 
 // order sends one command of each kind to a vehicle that is there, which must answer, and one to a vehicle that comes
 // and goes, which may end in any way but must end.
