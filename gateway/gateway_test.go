@@ -4,20 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
-	"io"
 	"net"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
-	"github.com/tboxgate/tboxgate/gateway/sink"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -139,88 +133,6 @@ func TestWrongVINOnAVehicleLink(t *testing.T) {
 	require.Equal(t, 2, h.sink.count())
 }
 
-func TestFirstFrameMustBeALogin(t *testing.T) {
-	h := newHouse(t, nil)
-	for name, frame := range map[string]func(*peer) []byte{
-		"realtime":      func(p *peer) []byte { return p.realtime(1) },
-		"heartbeat":     func(p *peer) []byte { return p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil) },
-		"a login reply": func(p *peer) []byte { return p.frame(codec.CommandVehicleLogin, codec.FlagSuccess, wireTime(at)) },
-		"2016 activation": func(p *peer) []byte {
-			return p.frame(codec.CommandActivation, codec.FlagCommand, wireTime(at))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := h.dial(t, vin1)
-			p.send(frame(p))
-			p.ended()
-		})
-	}
-	require.Zero(t, h.sink.count())
-}
-
-func TestRefusedLogin(t *testing.T) {
-	for _, e := range []struct {
-		edition codec.Edition
-		flag    codec.Flag
-	}{{codec.Edition2016, codec.FlagError}, {codec.Edition2025, codec.FlagVINUnknown}} {
-		told := make(chan session.RefusedEvent, 10)
-		h := newHouse(t, func(o *Options) { o.Refused = func(e session.RefusedEvent) { told <- e } })
-		p := h.dial(t, vinUnknown)
-		u := append(wireTime(at), 0, 1)
-		u = append(append(u, "89860000000000000001"...), 0, 0)
-		// More input behind the login must not turn the close into a reset that swallows the answer.
-		p.send(append(frameOf(t, e.edition, vinUnknown, codec.CommandVehicleLogin, codec.FlagCommand, u), bytes.Repeat(p.realtime(1), 20)...))
-		f := p.answer(codec.CommandVehicleLogin)
-		require.Equal(t, e.flag, f.Flag())
-		require.Equal(t, wireTime(at), f.Unit())
-		p.ended()
-		require.Zero(t, h.sink.count(), "refusals are no stream records")
-		event := <-told
-		require.Equal(t, vinUnknown, event.VIN.String())
-		require.Equal(t, session.RefusedNotRegistered, event.Reason)
-		require.JSONEq(t, `{"vin":"`+vinUnknown+`","login":"vehicle","remote":"`+p.nc.LocalAddr().String()+`","node":"test","at":"`+
-			event.At.UTC().Format("2006-01-02T15:04:05.000Z")+`","reason":"notRegistered"}`, string(event.AppendJSON(nil)))
-		require.Empty(t, told)
-	}
-}
-
-func TestRefuseSilently(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Listeners[0].RefuseLogin = RefuseSilent })
-	p := h.dial(t, vinUnknown)
-	p.send(p.loginFrame())
-	p.ended()
-}
-
-func TestTakeover(t *testing.T) {
-	h := newHouse(t, nil)
-	first := h.login(t, vin1)
-	second := h.login(t, vin1)
-	first.ended()
-	second.send(second.realtime(1))
-	second.answer(codec.CommandRealtime)
-	require.Equal(t, 1, h.sessions.Len())
-	var got []string
-	for _, e := range h.presence() {
-		got = append(got, string(e.Reason))
-	}
-	require.Equal(t, []string{"login", "takeover", "login"}, got)
-}
-
-func TestReloginAndLogout(t *testing.T) {
-	h := newHouse(t, nil)
-	p := h.login(t, vin1)
-	p.send(p.loginFrame())
-	p.answer(codec.CommandVehicleLogin)
-	require.Len(t, h.presence(), 1, "a second login of the same VIN is no event")
-	p.send(p.frame(codec.CommandVehicleLogout, codec.FlagCommand, append(wireTime(at), 0, 1)))
-	p.answer(codec.CommandVehicleLogout)
-	eventually(t, "offline", func() bool { return h.sessions.Len() == 0 })
-	require.Equal(t, session.ReasonLogout, h.presence()[1].Reason)
-	p.send(p.loginFrame())
-	p.answer(codec.CommandVehicleLogin)
-	require.Equal(t, 1, h.sessions.Len())
-}
-
 func TestDeadlines(t *testing.T) {
 	h := newHouse(t, func(o *Options) {
 		o.Listeners[0].LoginTimeout = time.Second
@@ -235,80 +147,6 @@ func TestDeadlines(t *testing.T) {
 	require.GreaterOrEqual(t, time.Since(start), 2*time.Second)
 	eventually(t, "offline", func() bool { return len(h.presence()) == 2 })
 	require.Equal(t, session.ReasonIdle, h.presence()[1].Reason)
-}
-
-func TestPlatformLink(t *testing.T) {
-	h := newHouse(t, nil)
-	p := h.dial(t, platformCode)
-	p.send(p.platformLogin("test-password"))
-	require.Equal(t, codec.FlagSuccess, p.answer(codec.CommandPlatformLogin).Flag())
-	require.NotContains(t, h.sink.records()[0].body, "test-password")
-
-	v1, v2, unknown := *p, *p, *p
-	v1.vin, v2.vin, unknown.vin = vin1, vin2, vinUnknown
-	p.send(v1.loginFrame(), v2.realtime(1), unknown.realtime(1), p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil))
-	require.Equal(t, codec.FlagSuccess, p.answer(codec.CommandVehicleLogin).Flag())
-	require.Equal(t, codec.FlagSuccess, p.answer(codec.CommandRealtime).Flag(), "a report without login opens the session")
-	require.Equal(t, codec.FlagError, p.answer(codec.CommandRealtime).Flag(), "an unregistered vehicle")
-	p.answer(codec.CommandHeartbeat)
-	require.Equal(t, 2, h.sessions.Len())
-	recs := h.sink.records()
-	require.Equal(t, platformCode, recs[len(recs)-1].rec.Platform)
-
-	// Another link of the same platform takes one VIN over; both links live.
-	q := h.dial(t, platformCode)
-	q.send(q.platformLogin("test-password"))
-	q.answer(codec.CommandPlatformLogin)
-	w1 := *q
-	w1.vin = vin1
-	q.send(w1.realtime(2))
-	q.answer(codec.CommandRealtime)
-	require.NotSame(t, h.sessions.Get(codec.MakeVIN([]byte(vin1))).Link, h.sessions.Get(codec.MakeVIN([]byte(vin2))).Link)
-	p.send(v2.realtime(3))
-	p.answer(codec.CommandRealtime)
-
-	p.send(p.frame(codec.CommandPlatformLogout, codec.FlagCommand, append(wireTime(at), 0, 1)))
-	p.answer(codec.CommandPlatformLogout)
-	eventually(t, "its vehicles are offline", func() bool { return h.sessions.Len() == 1 })
-	_ = q.nc.Close()
-	eventually(t, "all offline", func() bool { return h.sessions.Len() == 0 })
-	online := map[string]int{}
-	for _, e := range h.presence() {
-		if e.Online {
-			online[e.VIN.String()]++
-		} else {
-			online[e.VIN.String()]--
-		}
-		require.Equal(t, platformCode, e.Platform)
-	}
-	require.Equal(t, map[string]int{vin1: 0, vin2: 0}, online)
-}
-
-// TestPlatformBesideTheVehicle: a platform's report is no reason to throw off a vehicle that is connected itself; a login is.
-func TestPlatformBesideTheVehicle(t *testing.T) {
-	h := newHouse(t, nil)
-	v := h.login(t, vin1)
-	p := h.dial(t, platformCode)
-	p.send(p.platformLogin("test-password"))
-	p.answer(codec.CommandPlatformLogin)
-	p.send(v.realtime(1))
-	require.Equal(t, codec.FlagSuccess, p.answer(codec.CommandRealtime).Flag())
-	v.send(v.realtime(2))
-	v.answer(codec.CommandRealtime)
-	require.Len(t, h.presence(), 1)
-	p.send(v.loginFrame())
-	p.answer(codec.CommandVehicleLogin)
-	v.ended()
-	require.Equal(t, platformCode, h.sessions.Get(codec.MakeVIN([]byte(vin1))).Platform)
-}
-
-func TestPlatformRefused(t *testing.T) {
-	h := newHouse(t, nil)
-	p := h.dial(t, platformCode)
-	p.send(p.platformLogin("wrong"))
-	require.Equal(t, codec.FlagError, p.answer(codec.CommandPlatformLogin).Flag())
-	p.ended()
-	require.Zero(t, h.sink.count())
 }
 
 func TestAnswersAreNeverAnswered(t *testing.T) {
@@ -373,82 +211,6 @@ func TestAckSettings(t *testing.T) {
 	require.WithinDuration(t, time.Now(), got, wait, "with the time of the answer")
 	require.Equal(t, codec.FlagError, p.answer(codec.CommandRealtime).Flag(), "only the bad report is answered")
 	p.answer(codec.CommandHeartbeat)
-}
-
-func TestWindowStallsAndResumes(t *testing.T) {
-	const n = 1000
-	h := newHouse(t, func(o *Options) { o.Limits.Window = 32 })
-	h.sink.hold.Store(true)
-	p := h.dial(t, vin1)
-	var all []byte
-	for i := range n {
-		all = append(all, p.realtime(i)...)
-	}
-	go p.send(p.loginFrame(), all)
-	eventually(t, "the window is full", func() bool { return h.sink.count() == 32 })
-	time.Sleep(50 * time.Millisecond)
-	require.Equal(t, 32, h.sink.count(), "no frame beyond the window is taken")
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				h.sink.confirm(10, true)
-				time.Sleep(100 * time.Microsecond)
-			}
-		}
-	}()
-	p.answer(codec.CommandVehicleLogin)
-	for i := range n {
-		require.Equal(t, wireTime(at.Add(time.Duration(i)*time.Second)), p.answer(codec.CommandRealtime).Unit())
-	}
-	eventually(t, "nothing under way", func() bool { return h.g.InFlight() == 0 })
-}
-
-func TestAllConnectionsTogetherAreBounded(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.InFlightBytes = 1 })
-	h.sink.hold.Store(true)
-	p, q := h.dial(t, vin1), h.dial(t, vin2)
-	p.send(p.loginFrame())
-	eventually(t, "one record", func() bool { return h.sink.count() == 1 })
-	q.send(q.loginFrame())
-	q.quiet()
-	require.Equal(t, 1, h.sink.count(), "the second connection waits for the first one's record")
-	h.sink.confirm(1, false)
-	p.answer(codec.CommandVehicleLogin)
-	eventually(t, "its turn", func() bool { return h.sink.count() == 2 })
-	h.sink.confirm(1, false)
-	q.answer(codec.CommandVehicleLogin)
-}
-
-func TestPeerThatSendsOnWhileTheStoreIsSlowIsClosed(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.Window, o.Limits.Inbound = 4, 1 }) // Inbound grows to one largest frame
-	h.sink.hold.Store(true)
-	p := h.dial(t, vin1)
-	p.send(p.loginFrame())
-	flood := bytes.Repeat(p.realtime(1), 4000)
-	go func() { _, _ = p.nc.Write(flood) }()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
-	require.LessOrEqual(t, h.sink.count(), 5)
-}
-
-func TestSlowReaderIsCut(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.Outbound = 16 << 10 })
-	p := h.login(t, vin1)
-	flood := bytes.Repeat(p.frame(codec.CommandTimeSync, codec.FlagCommand, nil), 20000)
-	go func() {
-		for range 100 { // 40 MB of requests, 62 MB of answers: more than any socket buffer holds
-			if _, err := p.nc.Write(flood); err != nil {
-				return
-			}
-		}
-	}()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
-	ev := h.presence()
-	require.Equal(t, session.ReasonSlowReader, ev[len(ev)-1].Reason)
 }
 
 func TestDownlink(t *testing.T) {
@@ -538,147 +300,6 @@ func TestPeerThatEndsItsSide(t *testing.T) {
 	require.NoError(t, h.g.Close())
 	require.Zero(t, h.g.Connections())
 	p.ended()
-}
-
-func TestLimits(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.Connections = 2; o.Limits.PerAddress = 1 })
-	h.login(t, vin1)
-	h.dial(t, vin2).ended()
-	require.Equal(t, 1, h.g.Connections())
-}
-
-func TestFrameRate(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.FrameRate = 1 })
-	p := h.login(t, vin1)
-	for i := range 15 {
-		p.send(p.realtime(i))
-	}
-	success := 0
-	for range 15 {
-		if p.answer(codec.CommandRealtime).Flag() == codec.FlagSuccess {
-			success++
-		}
-	}
-	require.GreaterOrEqual(t, success, 10, "a burst of ten seconds")
-	require.Less(t, success, 15)
-	require.Equal(t, 1+success, h.sink.count(), "what is refused is not stored")
-}
-
-func TestAcceptRate(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.Limits.AcceptRate = 20 })
-	for range 30 { // two at once, then one every 50 ms: all are served in the end
-		p := h.login(t, vin1)
-		_ = p.nc.Close()
-	}
-	families, err := h.g.opt.Metrics.Registry().Gather()
-	require.NoError(t, err)
-	for _, f := range families {
-		if f.GetName() == "tboxgate_accept_pauses_total" {
-			require.Positive(t, f.GetMetric()[0].GetCounter().GetValue())
-			return
-		}
-	}
-	t.Fatal("no pause is counted")
-}
-
-// TestTakeoverRace: many logins of one VIN at once leave one live session, and online and offline take turns.
-func TestTakeoverRace(t *testing.T) {
-	h := newHouse(t, nil)
-	const n = 300
-	var wg, tried sync.WaitGroup
-	tried.Add(n)
-	for range n {
-		wg.Go(func() {
-			nc, err := net.Dial("tcp", h.g.Addrs()[0].String())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer func() { _ = nc.Close() }()
-			p := &peer{t: t, nc: nc, in: codec.NewReader(nc, 0), vin: vin1}
-			_, _ = nc.Write(p.loginFrame())
-			_ = nc.SetReadDeadline(time.Now().Add(wait))
-			_, _ = p.in.ReadFrame() // an answer, or the end when a later login was faster
-			tried.Done()
-			_, _ = io.Copy(io.Discard, nc)
-		})
-	}
-	tried.Wait()
-	eventually(t, "one connection is left", func() bool { return h.g.Connections() == 1 && h.sessions.Len() == 1 })
-	h.sessions.Get(codec.MakeVIN([]byte(vin1))).Link.Close(session.ReasonKicked)
-	wg.Wait()
-	eventually(t, "none", func() bool { return h.sessions.Len() == 0 && h.g.Connections() == 0 })
-	ev := h.presence()
-	require.Len(t, ev, 2*n)
-	for i, e := range ev {
-		require.Equal(t, i%2 == 0, e.Online, "event %d", i)
-	}
-	require.Equal(t, session.ReasonKicked, ev[len(ev)-1].Reason)
-}
-
-func TestRecordHoldsTheEnvelope(t *testing.T) {
-	for _, payload := range []sink.Payload{sink.PayloadJSON, sink.PayloadBoth, sink.PayloadRaw} {
-		t.Run(string(payload), func(t *testing.T) {
-			h := newHouse(t, func(o *Options) { o.Payload = payload; o.Node = `no"de` })
-			p := h.login(t, vin1)
-			frame := p.realtime(1)
-			p.send(frame)
-			p.answer(codec.CommandRealtime)
-			k := h.sink.records()[1]
-			s := h.sessions.Get(codec.MakeVIN([]byte(vin1)))
-			require.Equal(t, s.ID, k.rec.Session)
-			if payload == sink.PayloadRaw {
-				require.True(t, k.rec.Raw)
-				require.Equal(t, string(frame), k.body)
-				return
-			}
-			var got map[string]any
-			require.NoError(t, json.Unmarshal([]byte(k.body), &got), k.body)
-			require.Equal(t, "realtime", got["command"])
-			require.Equal(t, `no"de`, got["node"])
-			require.Equal(t, s.IDString(), got["session"])
-			require.Equal(t, p.nc.LocalAddr().String(), got["remote"])
-			at, err := time.Parse("2006-01-02T15:04:05.000Z", got["receivedAt"].(string))
-			require.NoError(t, err)
-			require.WithinDuration(t, time.Now(), at, wait)
-			if payload == sink.PayloadBoth {
-				require.True(t, strings.HasPrefix(got["raw"].(string), "232302fe"))
-			} else {
-				require.NotContains(t, got, "raw")
-			}
-		})
-	}
-}
-
-// TestRecordsOfOneReadHaveTheirOwnEnvelope: what arrives together shares the envelope only where it is the same.
-func TestRecordsOfOneReadHaveTheirOwnEnvelope(t *testing.T) {
-	h := newHouse(t, nil)
-	p := h.dial(t, platformCode)
-	v, w := *p, *p
-	v.vin, w.vin = vin1, vin2
-	p.send(append(slices.Concat(p.platformLogin("test-password"), v.loginFrame(), w.loginFrame(), v.realtime(1), w.realtime(1), v.realtime(2)), p.frame(codec.CommandHeartbeat, codec.FlagCommand, nil)...))
-	for range 6 {
-		_, err := p.in.ReadFrame()
-		require.NoError(t, err)
-	}
-	direct := h.login(t, vin1)
-	direct.send(direct.realtime(1))
-	direct.answer(codec.CommandRealtime)
-
-	all := h.sink.records()
-	require.Len(t, all, 8)
-	for i, k := range all {
-		var got struct{ VIN, Session, Platform, Remote string }
-		require.NoError(t, json.Unmarshal([]byte(k.body), &got), k.body)
-		require.Equal(t, k.rec.VIN.String(), got.VIN)
-		require.Equal(t, k.rec.Remote.String(), got.Remote, "record %d", i)
-		require.Equal(t, k.rec.Platform, got.Platform, "record %d", i)
-		require.Equal(t, string(session.AppendID(nil, k.rec.Session)), got.Session, "record %d", i)
-	}
-	require.Equal(t, direct.nc.LocalAddr(), net.TCPAddrFromAddrPort(all[7].rec.Remote))
-	require.NotEqual(t, all[3].rec.Session, all[4].rec.Session)
-	require.Equal(t, platformCode, all[5].rec.Platform)
-	require.Empty(t, all[7].rec.Platform)
 }
 
 // TestListenersHaveTheirOwnRules: one for vehicles that never hears answers to reports, one for platforms.
