@@ -96,19 +96,14 @@ func (p *program) restoreCommand() *cli.Command {
 	}
 }
 
-func (p *program) restore(ctx context.Context, cfg *Config, file string) (err error) {
+func (p *program) restore(ctx context.Context, cfg *Config, file string) error {
 	if cfg.NATS.URL != "" {
 		return errExternalStore
 	}
-	in := p.stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
+	return p.input(file, func(in io.Reader, _ string) error { return p.restoreFrom(ctx, cfg, in, file) })
+}
+
+func (p *program) restoreFrom(ctx context.Context, cfg *Config, in io.Reader, file string) (err error) {
 	dir, err := datadir.Open(cfg.DataDir)
 	if err != nil {
 		return err
@@ -191,18 +186,12 @@ func (p *program) eraseCommand() *cli.Command {
 			"stream. What was passed on to other sinks, exported or backed up before is not reached.",
 		Flags: operatorFlags(),
 		Action: func(c *cli.Context) error {
-			args, err := arguments(c, 1, anyNumber)
-			if err != nil {
-				return err
-			}
-			return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-				return each(args, func(text string) error {
-					vin, err := vinArgument(c, text)
-					if err != nil {
-						return err
-					}
-					return p.eraseVehicle(ctx, o, vin)
-				})
+			return p.operateEach(c, needDirectory, func(ctx context.Context, o *operator, text string) error {
+				vin, err := vinArgument(c, text)
+				if err != nil {
+					return err
+				}
+				return p.eraseVehicle(ctx, o, vin)
 			})
 		},
 	}

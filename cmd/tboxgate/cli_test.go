@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -225,4 +229,41 @@ func TestDecodeDamage(t *testing.T) {
 	code, stdout, stderr = tboxgate(t, "", "decode")
 	require.Zero(t, code, stderr)
 	require.Empty(t, stdout)
+}
+
+// TestCompletion asks as the shell's script does. urfave/cli looks at the process's own arguments, so it takes a process.
+func TestCompletion(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"keys"}, []string{"create", "list", "disable", "enable", "delete"}},
+		{[]string{"completion"}, []string{"bash", "zsh"}},
+		{[]string{"decode", "-"}, []string{"--pretty", "--dissect", "--pcap", "--port", "--help", "-h"}},
+	} {
+		p := start(t, append(tt.args, "--generate-bash-completion")...)
+		require.Zero(t, p.exit(t), p.stderr.String())
+		var words []string
+		s := bufio.NewScanner(strings.NewReader(p.stdout.String()))
+		for s.Scan() {
+			word, _, _ := strings.Cut(s.Text(), ":") // a shell may show what follows
+			words = append(words, word)
+		}
+		require.Equal(t, tt.want, words)
+	}
+}
+
+// TestBrokenPipe: a reader that goes away ends a list without a word.
+func TestBrokenPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	p := exec.Command(os.Args[0], "completion", "bash")
+	p.Env = append(os.Environ(), runMain+"=1")
+	p.Stdout = w
+	err = p.Run()
+	require.NoError(t, w.Close())
+	var exit *exec.ExitError
+	require.True(t, errors.As(err, &exit))
+	require.Equal(t, syscall.SIGPIPE, exit.Sys().(syscall.WaitStatus).Signal())
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
@@ -56,17 +55,11 @@ func (p *program) decodeCapture(c *cli.Context, d *decoder) error {
 			return usagef(c, "--port: %d is no port", port)
 		}
 	}
-	src := p.stdin
-	if name == "-" {
-		name = "standard input"
-	} else {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		src = f
-	}
+	return p.input(name, func(src io.Reader, name string) error { return p.decodePackets(d, src, name, ports) })
+}
+
+// decodePackets decodes the frames of an open capture.
+func (p *program) decodePackets(d *decoder, src io.Reader, name string, ports []int) error {
 	packets, err := openCapture(src)
 	if err != nil {
 		return fmt.Errorf("decode: %s: %w", name, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -56,12 +55,9 @@ func (p *program) devicesCommand() *cli.Command {
 				"for devices that have secrets already. Secrets are shown this once. Devices that are registered stay as they are.",
 			Flags: operatorFlags(deviceProductFlag()),
 			Action: func(c *cli.Context) error {
-				args, err := arguments(c, 0, anyNumber)
+				args, err := inputs(c)
 				if err != nil {
 					return err
-				}
-				if len(args) == 0 {
-					args = []string{"-"}
 				}
 				return p.operateDevices(c, makeDirectory, func(ctx context.Context, o *operator) error {
 					return p.importDevices(ctx, o, args)
@@ -83,15 +79,7 @@ func (p *program) devicesCommand() *cli.Command {
 						{"LAST ONLINE", 20, func(d mqttdevice.Device) string { return shortTime(d.LastOnlineAt.Time) }},
 						{"STATUS", 0, deviceState},
 					}}
-					for d, err := range o.Devices(ctx, c.String(productName)) {
-						if err == nil {
-							err = out.print(d)
-						}
-						if err != nil {
-							return err
-						}
-					}
-					return nil
+					return out.all(o.Devices(ctx, c.String(productName)))
 				})
 			},
 		},
@@ -180,10 +168,16 @@ func (p *program) importDevices(ctx context.Context, o *operator, files []string
 	if err := out.Write([]string{"productKey", "deviceName", "deviceSecret"}); err != nil {
 		return err
 	}
-	for _, name := range files {
-		list, err := p.readDevices(name)
+	for _, file := range files {
+		var list []admin.NewDevice
+		err := p.input(file, func(src io.Reader, name string) (err error) {
+			if list, err = readDevices(src); err != nil {
+				err = fmt.Errorf("devices import: %s: %w", name, err)
+			}
+			return err
+		})
 		if err != nil {
-			return fmt.Errorf("devices import: %s: %w", name, err)
+			return err
 		}
 		for chunk := range slices.Chunk(list, importChunk) {
 			if err := send(chunk); err != nil {
@@ -201,16 +195,7 @@ func (p *program) importDevices(ctx context.Context, o *operator, files []string
 }
 
 // readDevices reads names, and secrets if there are any. The first line is a header when it names the columns.
-func (p *program) readDevices(name string) (list []admin.NewDevice, err error) {
-	src := p.stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		src = f
-	}
+func readDevices(src io.Reader) (list []admin.NewDevice, err error) {
 	text, err := io.ReadAll(src)
 	if err != nil {
 		return nil, err

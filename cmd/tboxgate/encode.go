@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,16 +23,13 @@ func (p *program) encodeCommand() *cli.Command {
 			&cli.BoolFlag{Name: "binary", Usage: "write the frames' bytes instead of hex", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error {
-			args, err := arguments(c, 0, anyNumber)
+			args, err := inputs(c)
 			if err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				args = []string{"-"}
-			}
 			e := &encoder{out: bufio.NewWriter(p.stdout), errors: p.stderr, binary: c.Bool("binary")}
 			for _, a := range args {
-				if err := p.encodeArgument(e, a); err != nil {
+				if err := p.input(a, e.objects); err != nil {
 					return errors.Join(e.out.Flush(), err)
 				}
 			}
@@ -48,18 +44,6 @@ func (p *program) encodeCommand() *cli.Command {
 	}
 }
 
-func (p *program) encodeArgument(e *encoder, a string) error {
-	if a == "-" {
-		return e.objects("standard input", p.stdin)
-	}
-	f, err := os.Open(a)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return e.objects(a, f)
-}
-
 // encoder prints the frames of JSON objects.
 type encoder struct {
 	out    *bufio.Writer
@@ -70,7 +54,7 @@ type encoder struct {
 	line   []byte
 }
 
-func (e *encoder) objects(name string, src io.Reader) error {
+func (e *encoder) objects(src io.Reader, name string) error {
 	return eachObject(src, func(line int, object []byte, err error) error {
 		var frame []byte
 		if err == nil {

@@ -82,15 +82,7 @@ func (p *program) fleetList(ask func(context.Context, *cli.Context, *operator) (
 				{"ENCRYPTED", 9, func(v session.FleetVehicle) string { return strconv.Itoa(int(v.EncryptedFrames)) }},
 				{"PLATFORM", 0, func(v session.FleetVehicle) string { return v.Platform }},
 			}}
-			for v, err := range list {
-				if err != nil {
-					return err
-				}
-				if err := out.print(v); err != nil {
-					return err
-				}
-			}
-			return nil
+			return out.all(list)
 		})
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,13 +19,13 @@ func (p *program) keysCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			p.createKeyCommand(),
 			p.listKeysCommand(),
-			p.changeKeysCommand("disable", "refuse calls signed with keys, from now on", func(o *operator, ctx context.Context, id string) error {
+			p.changeKeysCommand("disable", "refuse calls signed with keys, from now on", func(ctx context.Context, o *operator, id string) error {
 				return o.DisableKey(ctx, id, true)
 			}),
-			p.changeKeysCommand("enable", "let keys be used again", func(o *operator, ctx context.Context, id string) error {
+			p.changeKeysCommand("enable", "let keys be used again", func(ctx context.Context, o *operator, id string) error {
 				return o.DisableKey(ctx, id, false)
 			}),
-			p.changeKeysCommand("delete", "revoke keys at once", func(o *operator, ctx context.Context, id string) error {
+			p.changeKeysCommand("delete", "revoke keys at once", func(ctx context.Context, o *operator, id string) error {
 				return o.DeleteKey(ctx, id)
 			}),
 		},
@@ -118,21 +117,13 @@ func (p *program) listKeysCommand() *cli.Command {
 }
 
 // changeKeysCommand does one thing with each key of its arguments.
-func (p *program) changeKeysCommand(name, usage string, do func(o *operator, ctx context.Context, id string) error) *cli.Command {
+func (p *program) changeKeysCommand(name, usage string, do func(ctx context.Context, o *operator, id string) error) *cli.Command {
 	return &cli.Command{
 		Name:      name,
 		Usage:     usage,
 		ArgsUsage: "ID...",
 		Flags:     operatorFlags(),
-		Action: func(c *cli.Context) error {
-			ids, err := arguments(c, 1, anyNumber)
-			if err != nil {
-				return err
-			}
-			return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-				return each(ids, func(id string) error { return do(o, ctx, id) })
-			})
-		},
+		Action:    func(c *cli.Context) error { return p.operateEach(c, needDirectory, do) },
 	}
 }
 
@@ -170,21 +161,4 @@ func keyNote(k admin.Key) string {
 		notes = append(notes, limits)
 	}
 	return strings.Join(notes, "; ")
-}
-
-// each does all and reports all that went wrong.
-func each(items []string, do func(string) error) error {
-	var errs []error
-	for _, item := range items {
-		errs = append(errs, do(item))
-	}
-	return errors.Join(errs...)
-}
-
-// shortTime is a time as tables show it, UTC; nothing for never.
-func shortTime(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
 }

@@ -3,10 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -189,58 +187,22 @@ func vinArgument(c *cli.Context, text string) (codec.VIN, error) {
 	return vin, nil
 }
 
-// column is one column of a list for people.
-type column[T any] struct {
-	name  string
-	width int // 0: the rest of the line
-	text  func(T) string
-}
-
-// printer writes a list as a table or as JSON lines. It writes line by line, because a list may be long.
-type printer[T any] struct {
-	w       io.Writer
-	json    bool
-	columns []column[T]
-	begun   bool
-}
-
-func (p *printer[T]) print(v T) error {
-	if p.json {
-		return printJSON(p.w, v)
-	}
-	var b strings.Builder
-	if !p.begun {
-		p.begun = true
-		p.row(&b, func(c column[T]) string { return c.name })
-	}
-	p.row(&b, func(c column[T]) string { return c.text(v) })
-	_, err := io.WriteString(p.w, b.String())
-	return err
-}
-
-func (p *printer[T]) row(b *strings.Builder, cell func(column[T]) string) {
-	var line strings.Builder
-	for _, c := range p.columns {
-		fmt.Fprintf(&line, "%-*s  ", c.width, printable(cell(c)))
-	}
-	b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-}
-
-// printable keeps what a peer sent from moving the cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7F && r < 0xA0 {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-func printJSON(w io.Writer, v any) error {
-	line, err := json.Marshal(v)
+// operateEach is operate with each argument of the command, of which there must be one.
+func (p *program) operateEach(c *cli.Context, n need, fn func(ctx context.Context, o *operator, argument string) error) error {
+	args, err := arguments(c, 1, anyNumber)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(line, '\n'))
-	return err
+	return p.operate(c, n, func(ctx context.Context, o *operator) error {
+		return each(args, func(argument string) error { return fn(ctx, o, argument) })
+	})
+}
+
+// each does all and reports all that went wrong.
+func each(items []string, do func(string) error) error {
+	var errs []error
+	for _, item := range items {
+		errs = append(errs, do(item))
+	}
+	return errors.Join(errs...)
 }

@@ -81,12 +81,8 @@ func (p *program) platformsCommand() *cli.Command {
 			ArgsUsage: "CODE...",
 			Flags:     operatorFlags(),
 			Action: func(c *cli.Context) error {
-				codes, err := arguments(c, 1, anyNumber)
-				if err != nil {
-					return err
-				}
-				return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-					return each(codes, func(code string) error { return o.DeletePlatform(ctx, code) })
+				return p.operateEach(c, needDirectory, func(ctx context.Context, o *operator, code string) error {
+					return o.DeletePlatform(ctx, code)
 				})
 			},
 		}},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -227,19 +226,15 @@ func (p *program) caller(ctx context.Context, c *cli.Context, vin codec.VIN, fn 
 
 // commandObject reads the JSON of --json, and the VIN that stands in it.
 func (p *program) commandObject(name string) (object []byte, vin string, err error) {
-	src, from := p.stdin, "standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, "", err
-		}
-		defer func() { _ = f.Close() }()
-		src, from = f, name
-	}
 	const most = 1 << 20
-	object, err = io.ReadAll(io.LimitReader(src, most))
+	err = p.input(name, func(src io.Reader, name string) error {
+		if object, err = io.ReadAll(io.LimitReader(src, most)); err != nil {
+			return fmt.Errorf("--json: %s: %w", name, err)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, "", fmt.Errorf("--json: %s: %w", from, err)
+		return nil, "", err
 	}
 	return object, vinOfObject(object), nil
 }

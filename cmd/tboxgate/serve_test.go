@@ -1,21 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,138 +19,6 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 )
-
-// patience bounds every wait for a process.
-const patience = 20 * time.Second
-
-// buffer is a bytes.Buffer that a process writes while a test reads.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// process is tboxgate as a process of its own.
-type process struct {
-	cmd            *exec.Cmd
-	stdout, stderr buffer
-	ended          chan struct{}
-}
-
-func start(t *testing.T, args ...string) *process {
-	t.Helper()
-	return startCommand(t, exec.Command(os.Args[0], args...))
-}
-
-func startCommand(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	cmd.Env = append(os.Environ(), runMain+"=1")
-	return startEnv(t, cmd)
-}
-
-// startEnv starts a command that has its environment already.
-func startEnv(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	require.NoError(t, p.cmd.Start())
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // the exit code is looked at
-	}()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill()
-		<-p.ended
-	})
-	return p
-}
-
-// exit waits for the end and returns the exit code.
-func (p *process) exit(t *testing.T) int {
-	t.Helper()
-	select {
-	case <-p.ended:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(patience):
-		t.Fatalf("the process does not end; stderr:\n%s", p.stderr.String())
-		return 0
-	}
-}
-
-// gatewayProcess is a running serve.
-type gatewayProcess struct {
-	*process
-	admin.Status
-}
-
-// serve starts serve on free loopback ports and waits until it runs.
-func serve(t *testing.T, dir string, args ...string) *gatewayProcess {
-	t.Helper()
-	return untilRunning(t, dir, start(t, serveArgs(dir, args...)...))
-}
-
-func serveArgs(dir string, args ...string) []string {
-	return append([]string{"serve", "--data-dir", dir, "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
-}
-
-// untilRunning waits until the process runs as a gateway.
-func untilRunning(t *testing.T, dir string, p *process) *gatewayProcess {
-	t.Helper()
-	g := &gatewayProcess{process: p}
-	require.Eventually(t, func() bool {
-		select {
-		case <-p.ended:
-			t.Fatalf("serve ended: %s", p.stderr.String())
-		default:
-		}
-		text, err := os.ReadFile(filepath.Join(dir, runFile))
-		return err == nil && json.Unmarshal(text, &g.Status) == nil && strings.Contains(p.stdout.String(), "Try:")
-	}, patience, 10*time.Millisecond)
-	return g
-}
-
-// dataDir is a temporary directory whose path leaves room for a socket.
-func dataDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tbx")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	return filepath.Join(dir, "data")
-}
-
-func get(t *testing.T, url string) (status int, body string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	require.NoError(t, err)
-	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: tr}).Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, string(text)
-}
-
-// ok runs a command that must succeed and returns its output.
-func ok(t *testing.T, args ...string) string {
-	t.Helper()
-	code, stdout, stderr := tboxgate(t, "", args...)
-	require.Zero(t, code, "%v: %s", args, stderr)
-	return stdout
-}
 
 // TestServeDev is the first five minutes: start, simulate, look, send, stop.
 func TestServeDev(t *testing.T) {
@@ -218,14 +80,6 @@ func TestServeDev(t *testing.T) {
 	require.Zero(t, g.exit(t), g.stderr.String())
 }
 
-// key is the access key that --dev printed, as ID:SECRET.
-func key(t *testing.T, out string) string {
-	t.Helper()
-	m := regexp.MustCompile(`access key     (\S+)\n  access secret  (\S+)\n`).FindStringSubmatch(out)
-	require.NotNil(t, m)
-	return m[1] + ":" + m[2]
-}
-
 // testSend sends commands to a simulated vehicle, over the socket and signed to the API's address.
 func testSend(t *testing.T, g *gatewayProcess, dir, accessKey string) {
 	t.Helper()
@@ -263,16 +117,6 @@ func testSend(t *testing.T, g *gatewayProcess, dir, accessKey string) {
 	code, _, stderr = tboxgate(t, "", "send", "query", "--api", "http://"+g.Addresses.API, "--access-key", "none:of-these-keys", "--vin", vin, "--params", "1")
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "InvalidAccessKeyId.NotFound")
-}
-
-func waitSessions(t *testing.T, dir string, n int) {
-	t.Helper()
-	c := admin.NewClient(dir)
-	defer c.Close()
-	require.Eventually(t, func() bool {
-		s, err := c.Status(t.Context())
-		return err == nil && s.Sessions == n
-	}, patience, 20*time.Millisecond, "%d sessions", n)
 }
 
 // TestServeClosed: without --dev only what is registered gets in, and the operator's commands reach the gateway.
@@ -387,13 +231,6 @@ func TestGoRun(t *testing.T) {
 	} {
 		require.Equal(t, want, fromGoRun(path), path)
 	}
-}
-
-func writeFile(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
 }
 
 // TestKick: the vehicle's connection is closed.
@@ -566,41 +403,4 @@ func TestDevDirectory(t *testing.T) {
 	code, _, stderr := tboxgate(t, "", "sessions", "list")
 	require.Equal(t, 2, code)
 	require.Contains(t, stderr, "--data-dir is needed: serve --dev works on a temporary directory, which it prints")
-}
-
-// TestCompletion asks as the shell's script does. urfave/cli looks at the process's own arguments, so it takes a process.
-func TestCompletion(t *testing.T) {
-	for _, tt := range []struct {
-		args []string
-		want []string
-	}{
-		{[]string{"keys"}, []string{"create", "list", "disable", "enable", "delete"}},
-		{[]string{"completion"}, []string{"bash", "zsh"}},
-		{[]string{"decode", "-"}, []string{"--pretty", "--dissect", "--pcap", "--port", "--help", "-h"}},
-	} {
-		p := start(t, append(tt.args, "--generate-bash-completion")...)
-		require.Zero(t, p.exit(t), p.stderr.String())
-		var words []string
-		s := bufio.NewScanner(strings.NewReader(p.stdout.String()))
-		for s.Scan() {
-			word, _, _ := strings.Cut(s.Text(), ":") // a shell may show what follows
-			words = append(words, word)
-		}
-		require.Equal(t, tt.want, words)
-	}
-}
-
-// TestBrokenPipe: a reader that goes away ends a list without a word.
-func TestBrokenPipe(t *testing.T) {
-	r, w, err := os.Pipe()
-	require.NoError(t, err)
-	require.NoError(t, r.Close())
-	p := exec.Command(os.Args[0], "completion", "bash")
-	p.Env = append(os.Environ(), runMain+"=1")
-	p.Stdout = w
-	err = p.Run()
-	require.NoError(t, w.Close())
-	var exit *exec.ExitError
-	require.True(t, errors.As(err, &exit))
-	require.Equal(t, syscall.SIGPIPE, exit.Sys().(syscall.WaitStatus).Signal())
 }

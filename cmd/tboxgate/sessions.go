@@ -34,15 +34,7 @@ func (p *program) sessionsCommand() *cli.Command {
 						{"FRAMES", 10, func(s session.Info) string { return strconv.FormatUint(s.Frames, 10) }},
 						{"PLATFORM", 0, func(s session.Info) string { return s.Platform }},
 					}}
-					for s, err := range o.Sessions(ctx) {
-						if err != nil {
-							return err
-						}
-						if err := out.print(s); err != nil {
-							return err
-						}
-					}
-					return nil
+					return out.all(o.Sessions(ctx))
 				})
 			},
 		}, {
@@ -78,23 +70,17 @@ func (p *program) sessionsCommand() *cli.Command {
 			ArgsUsage: "VIN...",
 			Flags:     operatorFlags(),
 			Action: func(c *cli.Context) error {
-				args, err := arguments(c, 1, anyNumber)
-				if err != nil {
-					return err
-				}
-				return p.operate(c, needGateway, func(ctx context.Context, o *operator) error {
-					return each(args, func(text string) error {
-						vin, err := vinArgument(c, text)
-						if err != nil {
-							return err
-						}
-						s, err := o.Kick(ctx, vin)
-						if err != nil {
-							return err
-						}
-						_, err = fmt.Fprintf(p.stdout, "kicked %s, session %s\n", printable(s.VIN), s.Session)
+				return p.operateEach(c, needGateway, func(ctx context.Context, o *operator, text string) error {
+					vin, err := vinArgument(c, text)
+					if err != nil {
 						return err
-					})
+					}
+					s, err := o.Kick(ctx, vin)
+					if err != nil {
+						return err
+					}
+					_, err = fmt.Fprintf(p.stdout, "kicked %s, session %s\n", printable(s.VIN), s.Session)
+					return err
 				})
 			},
 		}},

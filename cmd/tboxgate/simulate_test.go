@@ -35,8 +35,11 @@ type standIn struct {
 	conns []net.Conn
 }
 
-func newStandIn(t *testing.T, l net.Listener) *standIn {
+func newStandIn(t *testing.T, l net.Listener, change ...func(*standIn)) *standIn {
 	s := &standIn{addr: l.Addr().String()}
+	for _, f := range change {
+		f(s)
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {

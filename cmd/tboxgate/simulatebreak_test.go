@@ -37,8 +37,7 @@ func TestSimulateReconnect(t *testing.T) {
 func reconnect(t *testing.T, comesBack bool) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := newStandIn(t, l)
-	s.deaf = true
+	s := newStandIn(t, l, func(s *standIn) { s.deaf = true })
 	time.AfterFunc(time.Second, func() {
 		if !comesBack {
 			_ = l.Close()
@@ -71,8 +70,7 @@ func TestSimulateSkew(t *testing.T) {
 	for ahead, text := range map[time.Duration]string{90 * time.Second: " ahead of ours", -2 * time.Hour: " behind ours"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
-		s := newStandIn(t, l)
-		s.ahead = ahead
+		s := newStandIn(t, l, func(s *standIn) { s.ahead = ahead })
 		args := []string{"simulate", "--addr", s.addr, "--vehicles", "3", "--reports", "2", "--period", "10ms", "--ramp", "0s", "--edition", "both"}
 		code, stdout, stderr := tboxgate(t, "", args...)
 		require.Zero(t, code, stderr)

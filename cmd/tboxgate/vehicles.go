@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -27,12 +28,9 @@ func (p *program) vehiclesCommand() *cli.Command {
 				"over. Registering again changes nothing.",
 			Flags: operatorFlags(productFlag()),
 			Action: func(c *cli.Context) error {
-				args, err := arguments(c, 0, anyNumber)
+				args, err := inputs(c)
 				if err != nil {
 					return err
-				}
-				if len(args) == 0 {
-					args = []string{"-"}
 				}
 				return p.operate(c, makeDirectory, func(ctx context.Context, o *operator) error {
 					if err := o.knownProduct(ctx, o.productKey, false); err != nil {
@@ -40,7 +38,7 @@ func (p *program) vehiclesCommand() *cli.Command {
 					}
 					im := &vehicleImport{p: p, o: o, show: isTerminal(p.stderr), count: map[session.RegisterStatus]int{}}
 					for _, a := range args {
-						if err := im.file(ctx, a); err != nil {
+						if err := p.input(a, func(src io.Reader, name string) error { return im.file(ctx, src, name) }); err != nil {
 							return errors.Join(err, im.report())
 						}
 					}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,17 +29,8 @@ type vehicleImport struct {
 	count map[session.RegisterStatus]int
 }
 
-func (im *vehicleImport) file(ctx context.Context, name string) error {
-	src := im.p.stdin
-	im.name = "standard input"
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		src, im.name = f, name
-	}
+func (im *vehicleImport) file(ctx context.Context, src io.Reader, name string) error {
+	im.name = name
 	err := eachVIN(src, func(line int, vin string) error {
 		im.vins, im.lines = append(im.vins, vin), append(im.lines, line)
 		if len(im.vins) < importChunk {
