@@ -76,7 +76,7 @@ func literals(t *testing.T, path string, source []byte, to *bytes.Buffer) {
 
 // outside says of code that it is another program's: a command, a path, a header, what a user types.
 func outside(code string) bool {
-	for _, prefix := range []string{"tboxgate ", "go run ", "go ", "make ", "--", "/", "chmod ", "journalctl ", "ss ", "openssl ", "##", "$$", "#", "$", "%", "~", "*"} {
+	for _, prefix := range []string{"tboxgate ", "sudo ", "go run ", "go ", "make ", "--", "/", "chmod ", "journalctl ", "ss ", "openssl ", "##", "$$", "#", "$", "%", "~", "*"} {
 		if strings.HasPrefix(code, prefix) {
 			return true
 		}
@@ -128,4 +128,5 @@ func isSaid(corpus, part string) bool {
 // knownElsewhere is what belongs to other programs and cannot be looked up here.
 var knownElsewhere = map[string]bool{
 	"Host": true, "msg": true, "send-proxy-v2": true, "proxy_protocol on": true, "max_payload": true, "advertised.listeners": true,
+	"AmbientCapabilities=CAP_NET_BIND_SERVICE": true,
 }

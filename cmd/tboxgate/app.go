@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -83,6 +84,8 @@ func (p *program) app() *cli.App {
 		HelpName:                  "tboxgate",
 		Usage:                     "a GB/T 32960 vehicle gateway",
 		Version:                   version.String(),
+		UsageText:                 "tboxgate COMMAND [command options]",
+		Description:               "Exit status: 0 it worked, 1 it did not, 2 the command line is wrong; send has more. Flags go before arguments.\ntboxgate COMMAND --help shows a command's flags, their defaults and an example.",
 		Reader:                    p.stdin,
 		Writer:                    p.stdout,
 		ErrWriter:                 p.stderr,
@@ -117,21 +120,28 @@ func (p *program) app() *cli.App {
 		Action: p.group,
 	}
 	app.OnUsageError = usageErrorOf
+	show := examples()
 	for _, c := range app.Commands {
-		p.prepare(c)
+		p.prepare(c, "tboxgate "+c.Name, show)
 	}
 	return app
 }
 
-// prepare gives a command, and those below it, our handling of mistakes.
-func (p *program) prepare(c *cli.Command) {
+// prepare gives a command, and those below it, our handling of mistakes and their examples.
+func (p *program) prepare(c *cli.Command, path string, show map[string]string) {
 	c.OnUsageError = usageErrorOf
 	c.HideHelpCommand = true
 	if c.Action == nil {
 		c.Action = p.group
 	}
+	if len(c.Subcommands) > 0 {
+		c.UsageText = path + " COMMAND [command options]"
+	}
+	if example := show[path]; example != "" {
+		c.Description = strings.TrimPrefix(c.Description+"\n\nFor example:\n  "+strings.ReplaceAll(example, "\n", "\n  "), "\n\n")
+	}
 	for _, sub := range c.Subcommands {
-		p.prepare(sub)
+		p.prepare(sub, path+" "+sub.Name, show)
 	}
 }
 
@@ -167,8 +177,34 @@ func usageErrorOf(c *cli.Context, err error, _ bool) error {
 		problem = "unknown flag " + name + didYouMean(name, flags)
 	} else if name, ok := strings.CutPrefix(problem, "flag needs an argument: -"); ok {
 		problem = "flag --" + strings.TrimPrefix(name, "-") + " needs a value"
+	} else if m := badValue.FindStringSubmatch(problem); m != nil {
+		dashes := "--"
+		if len(m[2]) == 1 {
+			dashes = "-"
+		}
+		problem = dashes + m[2] + ": " + m[1] + " is " + wanted(c, m[2])
 	}
 	return usagef(c, "%s", problem)
+}
+
+// badValue is what the flag package says of a value of the wrong kind.
+var badValue = regexp.MustCompile(`^invalid (?:boolean )?value (".*") for (?:flag )?-([^:]+): `)
+
+// wanted says what a value of a flag's kind is not.
+func wanted(c *cli.Context, name string) string {
+	i := slices.IndexFunc(c.Command.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	if i < 0 {
+		return "not possible"
+	}
+	switch c.Command.Flags[i].(type) {
+	case *cli.DurationFlag:
+		return "no duration such as 90s or 1h30m"
+	case *cli.BoolFlag:
+		return "neither true nor false"
+	case *cli.Float64Flag:
+		return "no number"
+	}
+	return "no whole number"
 }
 
 // arguments returns the arguments after the flags, of which there must be from least to most. A flag among them is a

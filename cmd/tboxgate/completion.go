@@ -36,8 +36,9 @@ func (p *program) completionCommand() *cli.Command {
 }
 
 const bashCompletion = `_tboxgate() {
-  local cur="${COMP_WORDS[COMP_CWORD]}" words=("${COMP_WORDS[@]:0:COMP_CWORD}")
-  [[ $cur == -* ]] && words+=("-${cur##-*(-)}")
+  local cur="${COMP_WORDS[COMP_CWORD]}" words=("${COMP_WORDS[@]:0:COMP_CWORD}") flag
+  flag="${cur#-}"
+  [[ $cur == -* ]] && words+=("-${flag#-}")
   local IFS=$'\n'
   COMPREPLY=($(compgen -W "$("${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$cur"))
 }

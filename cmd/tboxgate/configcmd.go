@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/tboxgate/tboxgate/gateway/certfiles"
 )
 
 // configCommand looks at the configuration as serve would read it, with the same flags.
@@ -17,17 +20,21 @@ func (p *program) configCommand() *cli.Command {
 		Usage: "check or print the configuration",
 		Subcommands: []*cli.Command{{
 			Name:  "check",
-			Usage: "say what is wrong with it, one line each",
+			Usage: "say what is wrong with it, one line each; certificate files are read, too",
 			Flags: flags(),
 			Action: func(c *cli.Context) error {
 				if _, err := arguments(c, 0, 0); err != nil {
 					return err
 				}
-				if _, err := p.config(c); err != nil {
+				cfg, err := p.config(c)
+				if err == nil {
+					err = certificates(cfg)
+				}
+				if err != nil {
 					say(p.stderr, "%v\n", err)
 					return errReported
 				}
-				_, err := fmt.Fprintln(p.stdout, "ok")
+				_, err = fmt.Fprintln(p.stdout, "ok")
 				return err
 			},
 		}, {
@@ -46,4 +53,25 @@ func (p *program) configCommand() *cli.Command {
 			},
 		}},
 	}
+}
+
+// certificates reads the certificate files that a configuration names, and says which cannot be used.
+func certificates(cfg *Config) error {
+	var errs []error
+	check := func(where string, files certfiles.Files) {
+		if files == (certfiles.Files{}) {
+			return // no TLS
+		}
+		if _, err := certfiles.Load(files, nil); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", where, err))
+		}
+	}
+	for i, l := range cfg.Listeners {
+		check(fmt.Sprintf("listeners[%d]", i), certfiles.Files{Cert: l.TLS.Cert, Key: l.TLS.Key, ClientCA: l.TLS.ClientCA})
+	}
+	check("api", certfiles.Files{Cert: cfg.API.TLS.Cert, Key: cfg.API.TLS.Key, ClientCA: cfg.API.TLS.ClientCA})
+	for i, l := range cfg.MQTT.Listeners {
+		check(fmt.Sprintf("mqtt.listeners[%d]", i), certfiles.Files{Cert: l.TLS.Cert, Key: l.TLS.Key})
+	}
+	return errors.Join(errs...)
 }

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/tboxgate/tboxgate/gateway/certfiles"
@@ -64,6 +66,19 @@ func listenTCP(name, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s address %s: %w", name, address, err)
 	}
 	return l, nil
+}
+
+// advise says what to do about an address that cannot be bound; other errors stay as they are.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%w: another process has it (ss -ltnp shows which); stop that one, or choose another address", err)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: this machine does not have it; 0.0.0.0 stands for all that it has", err)
+	case errors.Is(err, syscall.EACCES) && errors.As(err, new(*os.SyscallError)):
+		return fmt.Errorf("%w: ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one, or grant it", err)
+	}
+	return err
 }
 
 // door is one HTTP server.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 )
 
@@ -74,10 +77,16 @@ func (p *program) gapsCommand() *cli.Command {
 					}
 					n++
 				}
-				if n == 0 && !c.Bool(jsonFlag) {
-					say(p.stderr, "no gaps\n")
+				if n > 0 || c.Bool(jsonFlag) {
+					return nil
 				}
-				return nil
+				for _, err := range o.StoredFrames(ctx, admin.FrameQuery{VINs: []codec.VIN{vin}, Commands: []string{"realtime"}}) {
+					if err == nil {
+						say(p.stderr, "no gaps\n")
+					}
+					return err
+				}
+				return fmt.Errorf("no realtime report is stored of vehicle %s", vin)
 			})
 		},
 	}

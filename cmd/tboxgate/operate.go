@@ -96,7 +96,11 @@ func (p *program) connect(c *cli.Context, n need) (*operator, error) {
 		if token == "" {
 			return nil, usagef(c, "--addr needs --token")
 		}
-		return p.reach(c, admin.NewRemoteClient(addr, token))
+		o, err := p.reach(c, admin.NewRemoteClient(addr, token))
+		if errors.Is(err, admin.ErrNotFound) {
+			return nil, fmt.Errorf("%s is no admin address that takes commands: admin.token must be set there (%w)", addr, err)
+		}
+		return o, err
 	}
 	cfg, err := p.config(c, productName) // which would be the configuration's only product then
 	if err != nil {
@@ -109,10 +113,18 @@ func (p *program) connect(c *cli.Context, n need) (*operator, error) {
 	switch {
 	case !errors.Is(err, admin.ErrNoGateway):
 		return o, err
-	case n == needGateway:
-		return nil, fmt.Errorf("no gateway is running on data directory %s: start tboxgate serve there, or choose another with --data-dir", cfg.DataDir)
+	case n == needGateway || errors.Is(err, fs.ErrPermission):
+		return nil, noGateway(cfg.DataDir, err)
 	}
 	return p.openDirectory(c, cfg, n)
+}
+
+// noGateway says why the gateway of a data directory cannot be reached.
+func noGateway(dataDir string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("data directory %s belongs to another user: run this as the one that the gateway runs as (sudo -u), or as root", dataDir)
+	}
+	return fmt.Errorf("no gateway is running on data directory %s: start tboxgate serve there, or choose another with --data-dir", dataDir)
 }
 
 // reach asks a running gateway for its product.

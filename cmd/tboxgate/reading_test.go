@@ -224,6 +224,16 @@ func TestGapsCommand(t *testing.T) {
 	_, stdout, stderr := tboxgate(t, "", append(args, "--period", "5m")...)
 	require.Empty(t, stdout)
 	require.Equal(t, "no gaps\n", stderr)
+	code, _, stderr := tboxgate(t, "", "gaps", "--data-dir", dir, "--vin", "LTEST000000000002")
+	require.Equal(t, 1, code)
+	require.Equal(t, "tboxgate: no realtime report is stored of vehicle LTEST000000000002\n", stderr)
+	_, stdout, stderr = tboxgate(t, "", "tail", "--data-dir", dir, "--vin", "LTEST000000000002")
+	require.Empty(t, stdout)
+	require.Equal(t, "no such frame in the last 10m0s; --since looks further back\n", stderr)
+	// It has no admin.token, so nobody can command it from another machine.
+	code, _, stderr = tboxgate(t, "", "sessions", "list", "--addr", g.Addresses.Admin, "--token", "0123456789abcdef")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, g.Addresses.Admin+" is no admin address that takes commands: admin.token must be set there")
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (p *program) sendCommand() *cli.Command {
 
 func sendFlags(own ...cli.Flag) []cli.Flag {
 	return operatorFlags(append([]cli.Flag{
-		&cli.StringFlag{Name: "vin", Usage: "the vehicle"}}, append(own,
+		&cli.StringFlag{Name: "vin", Usage: "the vehicle's `VIN`"}}, append(own,
 		&cli.StringFlag{Name: jsonFlag, Usage: "the command as a frame's JSON in a `FILE`, - for standard input; v, edition, flag, vin, encryption, time may be absent"},
 		&cli.StringFlag{Name: "hex", Usage: "the whole data unit in `HEX`, from its time on; nothing is checked"},
 		&cli.IntFlag{Name: "edition", Usage: "edition of the data unit, 2016 or 2025", DefaultText: "the session's"},
@@ -108,8 +109,12 @@ func (p *program) send(c *cli.Context, kind codec.Command, build builder) error 
 	if c.String("vin") == "" && c.String(jsonFlag) == "" {
 		return usagef(c, "--vin is needed")
 	}
-	if sources != 1 {
-		return usagef(c, "the data unit is needed once: by its own flags, by --json or by --hex")
+	own := map[codec.Command]string{codec.CommandParamQuery: "--params", codec.CommandParamSet: "--set"}[kind]
+	switch {
+	case sources == 0:
+		return usagef(c, "what to send is missing: %s, --json or --hex", own)
+	case sources > 1:
+		return usagef(c, "%s, --json and --hex: only one of them can say what to send", cmp.Or(own, "the command's own flags"))
 	}
 	vinText := c.String("vin")
 	switch {

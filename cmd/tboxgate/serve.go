@@ -63,7 +63,7 @@ func (p *program) serve(ctx context.Context, cfg *Config, file string, read func
 	defer keepHeapFloor()()
 	n, err := startNode(ctx, cfg, log)
 	if err != nil {
-		return err
+		return advise(err)
 	}
 	status := n.status()
 	key, keyErr := p.devKey(ctx, n)

@@ -261,11 +261,12 @@ func TestServeRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"vehicle port in use", []string{"--listen", address}, "vehicle listener " + address + ": bind: address already in use"},
-		{"API port in use", []string{"--api-listen", address}, "API address " + address + ": bind: address already in use"},
-		{"admin port in use", []string{"--admin-listen", address}, "admin address " + address + ": bind: address already in use"},
+		{"vehicle port in use", []string{"--listen", address}, "vehicle listener " + address + ": bind: address already in use: another process has it (ss -ltnp shows which)"},
+		{"API port in use", []string{"--api-listen", address}, "API address " + address + ": bind: address already in use: another process has it (ss -ltnp shows which)"},
+		{"admin port in use", []string{"--admin-listen", address}, "admin address " + address + ": bind: address already in use: another process has it (ss -ltnp shows which)"},
 		{"data directory is a file", []string{"--data-dir", file}, "data directory " + file + " "},
 		{"bad access key", []string{"--access-key", "id:short"}, "an access key id has 1 to 64"},
+		{"address of another machine", []string{"--listen", "203.0.113.9:0"}, "vehicle listener 203.0.113.9:0: bind: cannot assign requested address: this machine does not have it"},
 		{"no address", []string{"--listen", "256.0.0.1:0"}, "vehicle listener 256.0.0.1:0: "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -56,13 +56,19 @@ func (p *program) tailCommand() *cli.Command {
 			var stop func()
 			c.Context, stop = untilSignal(c.Context, p.stderr)
 			defer stop()
-			return p.operate(c, need, func(ctx context.Context, o *operator) error { return p.tail(ctx, o, q, raw) })
+			return p.operate(c, need, func(ctx context.Context, o *operator) error {
+				printed, err := p.tail(ctx, o, q, raw)
+				if err == nil && printed == 0 && !q.Follow && !c.IsSet(sinceFlag) {
+					say(p.stderr, "no such frame in the last %v; --since looks further back\n", tailSince)
+				}
+				return err
+			})
 		},
 	}
 }
 
-// tail prints frames until there are no more or ctx ends.
-func (p *program) tail(ctx context.Context, o *operator, q admin.FrameQuery, raw bool) error {
+// tail prints frames until there are no more or ctx ends, and says how many.
+func (p *program) tail(ctx context.Context, o *operator, q admin.FrameQuery, raw bool) (printed int, err error) {
 	out := bufio.NewWriterSize(p.stdout, 64<<10)
 	left := 0
 	for line, err := range o.StoredFrames(ctx, q) {
@@ -78,24 +84,25 @@ func (p *program) tail(ctx context.Context, o *operator, q admin.FrameQuery, raw
 			say(p.stderr, "tboxgate: left out: %v\n", err)
 			continue
 		case err != nil:
-			return errors.Join(out.Flush(), err)
+			return printed, errors.Join(out.Flush(), err)
 		}
 		if err := writeLine(out, line); err != nil {
-			return err
+			return printed, err
 		}
+		printed++
 		if q.Follow {
 			if err := out.Flush(); err != nil {
-				return err
+				return printed, err
 			}
 		}
 	}
 	if err := out.Flush(); err != nil {
-		return err
+		return printed, err
 	}
 	if left > 0 && ctx.Err() == nil {
-		return fmt.Errorf("tail: %d left out", left)
+		return printed, fmt.Errorf("tail: %d left out", left)
 	}
-	return nil
+	return printed, nil
 }
 
 // frameHex gives the bytes of a frame's JSON. The error is stream.ErrMasked for one without its secrets.

@@ -22,7 +22,7 @@ func (p *program) traceCommand() *cli.Command {
 			"begins. Secrets are masked; with --dump a frame that carries one is shown as JSON. Of events that come faster than they can be\n" +
 			"printed some are dropped, and how many is said.",
 		Flags: operatorFlags(outputFlag(),
-			&cli.StringFlag{Name: "vin", Usage: "the vehicle"},
+			&cli.StringFlag{Name: "vin", Usage: "the vehicle's `VIN`"},
 			&cli.BoolFlag{Name: "dump", Usage: "print frames as annotated hex dumps", DisableDefaultText: true},
 			&cli.IntFlag{Name: "count", Usage: "end after so many events", DefaultText: "never"}),
 		Action: func(c *cli.Context) error {

@@ -72,14 +72,14 @@ func Open(path string) (*Dir, error) {
 		return nil, fmt.Errorf("data directory %s: %w", path, err)
 	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory %s cannot be made: %w", path, reason(err))
+		return nil, fmt.Errorf("data directory %s cannot be made: %w; choose another with --data-dir", path, reason(err))
 	}
 	if err := ours(path, os.Geteuid()); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+		return nil, fmt.Errorf("data directory %s is not writable: %w; give it to the user that the gateway runs as, or choose another with --data-dir", path, reason(err))
 	}
 	if err := hold(f, path); err != nil {
 		return nil, err
@@ -109,10 +109,10 @@ func take(f *os.File, path string) error {
 		return fmt.Errorf("data directory %s cannot be locked: %w", path, err)
 	}
 	if err := f.Truncate(0); err != nil {
-		return fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+		return fmt.Errorf("data directory %s is not writable: %w; give it to the user that the gateway runs as, or choose another with --data-dir", path, reason(err))
 	}
 	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0); err != nil {
-		return fmt.Errorf("data directory %s is not writable: %w", path, reason(err))
+		return fmt.Errorf("data directory %s is not writable: %w; give it to the user that the gateway runs as, or choose another with --data-dir", path, reason(err))
 	}
 	return nil
 }

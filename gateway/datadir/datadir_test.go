@@ -90,9 +90,9 @@ func TestOpenErrorsAreOneClearLine(t *testing.T) {
 
 	for _, c := range []struct{ path, want string }{
 		{"", "the path is empty"},
-		{file, "cannot be made: not a directory"},
-		{filepath.Join(file, "below"), "cannot be made: not a directory"},
-		{odd, "is not writable: is a directory"},
+		{file, "cannot be made: not a directory; choose another with --data-dir"},
+		{filepath.Join(file, "below"), "cannot be made: not a directory; choose another with --data-dir"},
+		{odd, "is not writable: is a directory; give it to the user that the gateway runs as"},
 	} {
 		_, err := datadir.Open(c.path)
 		require.ErrorContains(t, err, c.want)
