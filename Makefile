@@ -66,7 +66,7 @@ nodesdks:
 	cd command/openapi/sdktest/node && npm ci --ignore-scripts --no-audit --no-fund
 
 .PHONY: examples
-examples: nodesdks ## run the programs of docs/api.md (needs bash, curl, openssl, python3, node, npm, a JDK)
+examples: nodesdks ## run the programs of docs/api.md, Go too (needs bash, curl, openssl, python3, node, npm, a JDK)
 	cd command/openapi/sdktest && $(GO) vet -tags examples ./... && $(GO) test -count=1 -tags examples -run Examples ./...
 
 .PHONY: nodetest
