@@ -112,6 +112,9 @@ type Result struct {
 	Body        json.RawMessage   `json:"body,omitempty"` // the answer frame as JSON (the format of the uplink stream), secrets masked
 }
 
+// Late reports whether the vehicle answered after the command had ended without an answer.
+func (r *Result) Late() bool { return !r.EndedAt.IsZero() && r.AnsweredAt.After(r.EndedAt.Time) }
+
 // ValidProductKey reports whether key has the form of a product key: 1 to 32 of A-Z a-z 0-9.
 func ValidProductKey(key string) bool {
 	return len(key) >= 1 && len(key) <= 32 && consistsOf(key, "")

@@ -68,6 +68,7 @@ type Dispatcher struct {
 	closed       bool
 	slots        map[slotKey]*slot
 	pendingBytes int
+	pending      map[codec.Command]Pending // 0: messages to topics
 	results      results
 }
 
@@ -107,7 +108,7 @@ func NewDispatcher(ctx context.Context, o Options) (*Dispatcher, error) {
 		return nil, fmt.Errorf("command: %w", err)
 	}
 	background, stop := context.WithCancel(context.Background())
-	d := &Dispatcher{o: o, ids: ids, stop: stop, slots: map[slotKey]*slot{}, results: newResults()}
+	d := &Dispatcher{o: o, ids: ids, stop: stop, slots: map[slotKey]*slot{}, pending: map[codec.Command]Pending{}, results: newResults()}
 	first := ids.first()
 	d.wg.Go(func() { d.recoverOpen(background, first) })
 	return d, nil
@@ -169,6 +170,26 @@ func (d *Dispatcher) send(ctx context.Context, r Request) (int64, error) {
 		d.Gone(live, session.ReasonTakeover)
 	}
 	return id, nil
+}
+
+// Pending is how many commands of a kind are not over.
+type Pending struct {
+	InFlight int // sent, or about to be
+	Queued   int // waiting behind one of their kind to the same vehicle
+}
+
+// Pending returns the commands of a kind that are not over: paramQuery, paramSet, control, or, of command 0, the messages to
+// topics that a device has still to acknowledge.
+func (d *Dispatcher) Pending(c codec.Command) Pending {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.pending[c]
+}
+
+// count notes that so many more commands of a kind are in flight, or queued. The dispatcher is locked.
+func (d *Dispatcher) count(c codec.Command, inFlight, queued int) {
+	p := d.pending[c]
+	d.pending[c] = Pending{p.InFlight + inFlight, p.Queued + queued}
 }
 
 // now is the time as results hold it: UTC, milliseconds.

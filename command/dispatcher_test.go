@@ -167,11 +167,13 @@ func TestOneOfAKindInFlight(t *testing.T) {
 
 	other := b.send(codec.CommandParamSet, set)
 	require.Equal(t, 2, b.link.count(), "another kind does not wait")
+	require.Equal(t, [3]command.Pending{{InFlight: 1, Queued: 2}, {InFlight: 1}, {}}, b.pending())
 
 	b.answer(codec.CommandParamQuery, codec.FlagSuccess, answerTime)
 	require.Equal(t, command.StateAnswered, b.result(first).State)
 	require.Equal(t, command.StateSent, b.result(second).State)
 	require.Equal(t, command.StateQueued, b.result(third).State)
+	require.Equal(t, [3]command.Pending{{InFlight: 1, Queued: 1}, {InFlight: 1}, {}}, b.pending())
 	b.answer(codec.CommandParamQuery, codec.FlagError, answerTime)
 	b.answer(codec.CommandParamQuery, codec.FlagSuccess, answerTime)
 	require.Equal(t, command.StateRejected, b.result(second).State)

@@ -101,7 +101,10 @@ func newBench(t *testing.T, change ...func(*command.Options)) *bench {
 	t.Helper()
 	b := &bench{t: t, kv: memkv.New(), link: &link{}, table: session.NewTable(nil, "n1")}
 	b.open(change...)
-	t.Cleanup(func() { require.NoError(t, b.Close(context.Background())) })
+	t.Cleanup(func() {
+		require.NoError(t, b.Close(context.Background()))
+		require.Equal(t, [3]command.Pending{}, b.pending(), "whatever the test did, nothing is under way at the end")
+	})
 	b.login(b.link)
 	return b
 }
@@ -139,6 +142,14 @@ func (b *bench) login(l *link) *session.Session {
 		b.Gone(displaced, session.ReasonTakeover)
 	}
 	return s
+}
+
+// pending is how many queries, settings and controls are not over.
+func (b *bench) pending() (p [3]command.Pending) {
+	for i := range p {
+		p[i] = b.Pending(codec.CommandParamQuery + codec.Command(i))
+	}
+	return p
 }
 
 func (b *bench) logout(reason session.Reason) {

@@ -84,6 +84,7 @@ func (d *Dispatcher) begin(t *task, s *session.Session) {
 		return
 	}
 	sl.queue = append(sl.queue, t)
+	d.count(t.key.command, 0, 1)
 	t.header = headerFor(t, s)
 	d.changed(t, t.frame())
 }
@@ -95,6 +96,7 @@ func headerFor(t *task, s *session.Session) codec.Header {
 // start makes t the command in flight.
 func (d *Dispatcher) start(sl *slot, t *task, s *session.Session) {
 	sl.current = t
+	d.count(t.key.command, 1, 0)
 	t.deadline = d.o.Now().Add(time.Duration(t.plan.Sends) * t.plan.Interval)
 	d.transmit(sl, t, s)
 }
@@ -109,6 +111,7 @@ func (d *Dispatcher) startNext(sl *slot, s *session.Session) {
 	t := sl.queue[0]
 	sl.queue[0] = nil
 	sl.queue = sl.queue[1:]
+	d.count(t.key.command, 0, -1)
 	d.start(sl, t, s)
 }
 
@@ -241,6 +244,7 @@ func (d *Dispatcher) finish(sl *slot, state State, reason Reason) {
 func (d *Dispatcher) end(sl *slot, frame codec.Frame) {
 	t := sl.current
 	sl.current, sl.last = nil, t
+	d.count(t.key.command, -1, 0)
 	t.result.EndedAt = d.now()
 	d.pendingBytes -= len(t.unit)
 	t.unit = nil
@@ -258,6 +262,7 @@ func (d *Dispatcher) endAll(sl *slot, state State, reason Reason) {
 	}
 	for _, t := range sl.queue {
 		sl.current = t
+		d.count(t.key.command, 1, -1)
 		d.finish(sl, state, reason)
 	}
 	sl.queue = nil

@@ -60,6 +60,7 @@ func (d *Dispatcher) SendTopic(ctx context.Context, r TopicRequest, hand func(ac
 	d.mu.Lock()
 	d.results.add(t.task)
 	t.begun = true
+	d.count(0, 1, 0)
 	t.result.State, t.result.Sends, t.result.SentAt = StateSent, 1, d.now()
 	if qos == 0 {
 		t.result.Reason, t.result.EndedAt = ReasonQoS0, d.now()
@@ -104,6 +105,7 @@ func (d *Dispatcher) endTopic(t *topicTask) {
 }
 
 func (d *Dispatcher) topicOver(t *topicTask) {
+	d.count(0, -1, 0)
 	close(t.done)
 	d.results.over(t.task)
 	d.trimResults()
@@ -164,6 +166,7 @@ func (d *Dispatcher) recoverTopic(r Result) {
 	r.State, r.Reason, r.EndedAt = StateDisconnected, Reason(session.ReasonGatewayRestart), d.now()
 	t := &topicTask{task: &task{result: r, done: make(chan struct{})}, begun: true}
 	d.results.add(t.task)
+	d.count(0, 1, 0)
 	d.topicChanged(t)
 	d.topicOver(t)
 }

@@ -54,6 +54,7 @@ func TestSendTopic(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, command.StateSent, r.State)
 	require.False(t, r.Over())
+	require.Equal(t, command.Pending{InFlight: 1}, d.Pending(0))
 	acked(nil)
 	r, err = d.Wait(ctx, id)
 	require.NoError(t, err)
@@ -87,6 +88,8 @@ func TestSendTopic(t *testing.T) {
 	acked(errors.New("gone"))
 	require.Equal(t, []string{name + "sent  aGk=", name + "disconnected peerClosed "}, told())
 
+	require.Zero(t, d.Pending(0))
+
 	// What the gateway has left open when it dies.
 	left, err := d.SendTopic(ctx, request, func(func(error)) (byte, error) { return 1, nil })
 	require.NoError(t, err)
@@ -102,5 +105,6 @@ func TestSendTopic(t *testing.T) {
 	var found []string
 	require.Eventually(t, func() bool { found = append(found, told()...); return len(found) > 0 }, 30*time.Second, time.Millisecond)
 	require.Equal(t, []string{name + "disconnected gatewayRestart "}, found)
+	require.Zero(t, again.Pending(0))
 	require.NoError(t, again.Close(ctx))
 }

@@ -51,7 +51,7 @@ func listen(g *Gateway, opt Listener) (*listener, error) {
 	}
 	var err error
 	if opt.TLS != nil {
-		if l.certs, err = loadCerts(*opt.TLS, l.count.CertificateExpires); err != nil {
+		if l.certs, err = loadCerts(*opt.TLS, g.opt.Metrics.Certificate(metrics.ServerVehicles, opt.Address)); err != nil {
 			return nil, err
 		}
 	}

@@ -55,6 +55,9 @@ func (l *loop) publish(c *conn, f codec.Frame, sessionID uint64, flag codec.Flag
 	r.Node, r.Session, r.Platform, r.Remote = l.g.opt.Node, sessionID, c.Platform(), c.remote
 	r.Raw, r.Body = raw, l.body
 	r.Duplicate, r.Unsure = l.novelty == session.Repeat, l.novelty == session.Unsure
+	if r.Duplicate {
+		l.count.Repeat()
+	}
 	if r.Unsure {
 		r.CollectedAt, r.UnitHash = collected(f, l.now), l.unitHash
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tboxgate/tboxgate/gateway/certfiles"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
 )
 
 // doors are the HTTP servers of a node: two addresses and the admin socket.
@@ -22,7 +23,7 @@ type doors struct {
 }
 
 // openDoors binds all three, or none. What connects before a door serves waits in the kernel.
-func openDoors(cfg *Config, dir *holder, log *slog.Logger) (*doors, error) {
+func openDoors(cfg *Config, dir *holder, m *metrics.Metrics, log *slog.Logger) (*doors, error) {
 	d := &doors{}
 	for _, b := range []struct {
 		to     **door
@@ -39,7 +40,7 @@ func openDoors(cfg *Config, dir *holder, log *slog.Logger) (*doors, error) {
 		}
 		*b.to = newDoor(b.name, l, log)
 	}
-	if err := d.api.guard(cfg.API); err != nil {
+	if err := d.api.guard(cfg.API, m); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
@@ -102,7 +103,7 @@ func newDoor(name string, l net.Listener, log *slog.Logger) *door {
 }
 
 // guard makes a door fit for strangers: HTTPS, a bounded number of connections, and deadlines both ways.
-func (d *door) guard(c API) (err error) {
+func (d *door) guard(c API, m *metrics.Metrics) (err error) {
 	d.listener = newLimitListener(d.listener, c.Connections)
 	d.server.ReadTimeout = 30 * time.Second
 	d.server.WriteTimeout = time.Minute // longer than any call takes
@@ -110,7 +111,7 @@ func (d *door) guard(c API) (err error) {
 	if c.TLS == (APITLS{}) {
 		return nil
 	}
-	if d.certs, err = certfiles.Load(certfiles.Files{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}, nil); err != nil {
+	if d.certs, err = certfiles.Load(certfiles.Files{Cert: c.TLS.Cert, Key: c.TLS.Key, ClientCA: c.TLS.ClientCA}, m.Certificate(metrics.ServerAPI, c.Address)); err != nil {
 		return fmt.Errorf("api.%w", err)
 	}
 	d.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {

@@ -31,9 +31,15 @@ func frameOf(t *testing.T, vin string, c codec.Command, unit []byte) []byte {
 // sendFrames logs a vehicle in, sends frames one after the other, and waits until each is answered with success: stored.
 func sendFrames(t *testing.T, addr, vin string, frames ...[]byte) {
 	t.Helper()
+	dialVehicle(t, addr, vin, frames...).Close()
+}
+
+// dialVehicle does what sendFrames does, and leaves the vehicle connected.
+func dialVehicle(t *testing.T, addr, vin string, frames ...[]byte) net.Conn {
+	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
-	defer nc.Close()
+	t.Cleanup(func() { nc.Close() })
 	require.NoError(t, nc.SetDeadline(time.Now().Add(patience)))
 	login := append(codec.AppendTime(nil, time.Now()), 0, 1)
 	login = append(append(login, "89860000000000000001"...), 0, 0)
@@ -45,4 +51,5 @@ func sendFrames(t *testing.T, addr, vin string, frames ...[]byte) {
 		require.NoError(t, err)
 		require.Equal(t, codec.FlagSuccess, answer.Flag())
 	}
+	return nc
 }

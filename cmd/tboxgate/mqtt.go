@@ -11,6 +11,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -42,7 +43,7 @@ func (n *node) newBroker() (*mqttdevice.Broker, error) {
 	for _, l := range c.Listeners {
 		ln := mqttdevice.Listener{Address: l.Address}
 		if l.TLS != (MQTTTLS{}) {
-			ln.TLS = &mqttdevice.TLS{Cert: l.TLS.Cert, Key: l.TLS.Key}
+			ln.TLS, ln.Expires = &mqttdevice.TLS{Cert: l.TLS.Cert, Key: l.TLS.Key}, n.metrics.Certificate(metrics.ServerMQTT, l.Address)
 		}
 		o.Listeners = append(o.Listeners, ln)
 	}

@@ -112,6 +112,8 @@ products:
 	_, body := get(t, "http://"+g.Addresses.Admin+"/metrics")
 	require.Contains(t, body, "tboxgate_mqtt_sessions 1\n")
 	require.Contains(t, body, `tboxgate_mqtt_messages_total{direction="up"} 2`)
+	require.Contains(t, body, `tboxgate_commands_total{command="message",result="answered"} 1`)
+	require.Contains(t, body, `tboxgate_commands_total{command="control",result="answered"} 0`)
 
 	require.Empty(t, ok(t, "devices", "disable", "--data-dir", dir, "meter-01"))
 	status(client.StatusDisable)

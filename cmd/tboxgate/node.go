@@ -16,7 +16,6 @@ import (
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
-	"github.com/tboxgate/tboxgate/gateway/clock"
 	"github.com/tboxgate/tboxgate/gateway/last"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
@@ -92,7 +91,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		return n, err
 	}
 	n.held = &holder{dir: n.state.dir}
-	if n.doors, err = openDoors(cfg, n.held, log); err != nil {
+	if n.doors, err = openDoors(cfg, n.held, n.metrics, log); err != nil {
 		return n, err
 	}
 	var operators lateHandler
@@ -196,40 +195,6 @@ func (n *node) keepLast() {
 		JetStream: n.state.store.JetStream(), KV: n.state.store.KV(nats.BucketLast), Sessions: n.table, Node: n.cfg.Node,
 		Batched: n.cfg.Sinks[0].Batch.MaxFrames > 0, Backlog: func() int { return n.state.store.Sink().Stats().Waiting }, Logger: n.log,
 	})
-}
-
-func (n *node) watch() {
-	n.metrics.Watch(metrics.Sources{
-		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.sinks.healthy,
-		Platforms:    func() int { return len(n.state.platforms.List()) },
-		StoreBacklog: n.sinks.backlog,
-		StoreSpace:   n.storeSpace,
-		StoreStarts:  n.state.store.Restarts,
-		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
-		Clock:        clock.Read,
-	})
-}
-
-// fleet answers questions about all vehicles.
-func (n *node) fleet() session.Fleet {
-	return session.Fleet{Table: n.table, Registry: n.state.registry}
-}
-
-// storeSpace is what the store has found out about its room.
-func (n *node) storeSpace() metrics.Space {
-	streams, disk := n.state.store.Space()
-	m := metrics.Space{DiskFree: -1}
-	if disk != nil {
-		m.DiskFree = disk.Free
-	}
-	for _, s := range streams {
-		st := metrics.StreamSpace{Stream: s.Stream, Bytes: s.Bytes, MaxBytes: s.MaxBytes, Kept: s.Kept, Left: s.Left}
-		if !s.Oldest.IsZero() {
-			st.Age = time.Since(s.Oldest)
-		}
-		m.Streams = append(m.Streams, st)
-	}
-	return m
 }
 
 // notReady is the answer to /readyz.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
-	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -47,23 +46,5 @@ func (n *node) endLeftSessions() {
 func (n *node) barred(vin codec.VIN) {
 	if s := n.table.Get(vin); s != nil {
 		admin.Kick(n.table, s)
-	}
-}
-
-// commandDone counts commands that are over.
-func (n *node) commandDone(r command.Result) {
-	if r.State.Final() {
-		n.metrics.CommandDone(commandKind(r.Command), string(r.State), r.EndedAt.Sub(r.CreatedAt.Time))
-	}
-}
-
-func commandKind(c codec.Command) string {
-	switch c {
-	case codec.CommandParamQuery:
-		return "query"
-	case codec.CommandParamSet:
-		return "set"
-	default:
-		return "control"
 	}
 }

@@ -10,54 +10,38 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/tboxgate/tboxgate/gateway/clock"
-	"github.com/tboxgate/tboxgate/gateway/metrics"
-	"github.com/tboxgate/tboxgate/session"
 )
 
-// labelsOf gives the labels of every metric that a gateway with everything switched on shows.
+// metricRow is a row of docs/metrics.md: name, type, and the labels with their values.
+var metricRow = regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([a-z]+)[^|]*\\| [^|]+ \\| ([^|]*) \\|")
+
+// rowLabel is one label of a row.
+var rowLabel = regexp.MustCompile("`([a-z]+)`(?::|;|$)")
+
+// labelsOf gives the labels of every metric that a gateway can show. The page says what a running one does: a test of
+// cmd/tboxgate holds it to that.
 func labelsOf(t *testing.T) map[string]map[string]bool {
 	t.Helper()
-	m := metrics.New()
-	m.SetBuild("v0.0.0", "0")
-	m.Watch(metrics.Sources{
-		Sessions: func() int { return 0 }, Devices: func() int { return 0 }, Platforms: func() int { return 0 },
-		StoreHealthy: func() error { return nil }, StoreBacklog: func() int { return 0 },
-		StoreSpace: func() metrics.Space {
-			return metrics.Space{Streams: []metrics.StreamSpace{{Stream: "GBT32960"}}, DiskFree: 1}
-		},
-		Fleet: func() session.FleetSummary {
-			return session.FleetSummary{Sessions: []session.ListenerCount{{Listener: "l", Edition: 2016, Sessions: 1}}}
-		},
-		Clock: func() clock.Status { return clock.Status{Known: true} },
-	})
-	m.NewListener("l").CertificateExpires(time.Now())
-	m.NewLoop(nil)
-	m.APICall("AsyncRRpc", "", time.Second)
-	families, err := m.Registry().Gather()
+	text, err := os.ReadFile("../metrics.md")
 	require.NoError(t, err)
-	all := map[string]map[string]bool{}
-	for _, f := range families {
+	all := map[string]map[string]bool{"up": {"job": true, "instance": true}}
+	for _, row := range metricRow.FindAllStringSubmatch(string(text), -1) {
 		labels := map[string]bool{"job": true, "instance": true}
-		for _, one := range f.GetMetric() {
-			for _, l := range one.GetLabel() {
-				labels[l.GetName()] = true
-			}
+		for _, l := range rowLabel.FindAllStringSubmatch(row[3], -1) {
+			labels[l[1]] = true
 		}
-		all[f.GetName()] = labels
-		if f.GetMetric()[0].GetHistogram() != nil {
+		all[row[1]] = labels
+		if row[2] == "histogram" {
 			labels["le"] = true
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-				all[f.GetName()+suffix] = labels
+				all[row[1]+suffix] = labels
 			}
 		}
 	}
-	all["up"] = map[string]bool{"job": true, "instance": true}
+	require.Greater(t, len(all), 100)
 	return all
 }
 
@@ -126,6 +110,7 @@ func TestRulesNameWhatThereIs(t *testing.T) {
 	require.NoError(t, err)
 	tests, err := os.ReadFile("rules_test.yml")
 	require.NoError(t, err)
+	sections := troubleshooting(t)
 	alerts := 0
 	for _, file := range []string{"recording.yml", "alerts.yml"} {
 		for _, g := range readRules(t, file).Groups {
@@ -139,12 +124,31 @@ func TestRulesNameWhatThereIs(t *testing.T) {
 				for _, a := range []string{"summary", "description", "why"} {
 					require.NotEmpty(t, r.Annotations[a], "%s: %s", r.Alert, a)
 				}
-				require.Contains(t, string(readme), "`"+r.Alert+"`")
+				require.Contains(t, string(readme), "| `"+r.Alert+"` | "+r.Labels["severity"]+" | "+r.Annotations["why"]+" |\n")
+				section, ok := strings.CutPrefix(r.Annotations["runbook_url"], runbook)
+				require.True(t, ok, "%s: runbook_url %q", r.Alert, r.Annotations["runbook_url"])
+				require.Contains(t, sections, section, "%s: docs/troubleshooting.md has no such section", r.Alert)
 				require.Contains(t, string(tests), `alertname="`+r.Alert+`"`, "no promtool test fires it")
 			}
 		}
 	}
-	require.Greater(t, alerts, 20)
+	require.Greater(t, alerts, 30)
+}
+
+// runbook is what the address of every alert's runbook begins with.
+const runbook = "https://github.com/tboxgate/tboxgate/blob/main/docs/troubleshooting.md#"
+
+// troubleshooting gives the anchors of the sections of docs/troubleshooting.md.
+func troubleshooting(t *testing.T) (anchors []string) {
+	t.Helper()
+	text, err := os.ReadFile("../troubleshooting.md")
+	require.NoError(t, err)
+	for _, h := range regexp.MustCompile(`(?m)^## (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		anchor := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(h[1]), "")
+		anchors = append(anchors, strings.ReplaceAll(anchor, " ", "-"))
+	}
+	require.NotEmpty(t, anchors)
+	return anchors
 }
 
 // page is what we look at of a Grafana dashboard.

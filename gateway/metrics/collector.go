@@ -24,7 +24,6 @@ var (
 	descListenerConns = desc("listener_connections", "Open connections by listener and kind: login (nobody has logged in yet), vehicle, platform.",
 		"listener", "kind")
 	descListenerOpened = desc("listener_connections_opened_total", "Connections taken over by an event loop, by listener.", "listener")
-	descCertificate    = desc("tls_certificate_expiry_timestamp_seconds", "When the certificate of a TLS listener expires, as Unix time.", "listener")
 	descOpened         = desc("connections_opened_total", "Connections taken over by an event loop.")
 	descClosed         = desc("connections_closed_total", "Connections that ended, by reason.", "reason")
 	descPanics         = desc("panics_total", "Panics that were kept to one connection.")
@@ -47,12 +46,12 @@ type collector struct{ m *Metrics }
 
 // Describe sends every description, so that a clash of names is found when a collector is registered.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened, descCertificate,
+	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
 		descPlatforms, descHealthy, descBacklog, descRestarts} {
 		ch <- d
 	}
-	for _, d := range spaceDescs() {
+	for _, d := range append(spaceDescs(), roomDescs()...) {
 		ch <- d
 	}
 }
@@ -117,6 +116,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- s.answerTime.metric(descAnswer, c.m.started)
 	ch <- s.storeTime.metric(descStore, c.m.started)
 
+	sources.collectRooms(ch, s.repeats)
 	ask := func(d *prometheus.Desc, f func() int) {
 		if f != nil {
 			gauge(d, float64(f()))
@@ -174,6 +174,7 @@ func (s *counts) add(o *counts) {
 	s.bytesIn += o.bytesIn
 	s.bytesOut += o.bytesOut
 	s.panics += o.panics
+	s.repeats += o.repeats
 	s.answerTime.add(&o.answerTime)
 	s.storeTime.add(&o.storeTime)
 }

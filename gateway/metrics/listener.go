@@ -29,7 +29,6 @@ type Listener struct {
 	address string
 	opened  atomic.Uint64
 	open    [linkKinds]atomic.Int64
-	expires atomic.Int64 // Unix seconds, 0 without TLS
 }
 
 // NewListener returns the counters of a listener; address is its address as configured. A second call with an address
@@ -64,20 +63,27 @@ func (l *Listener) Became(from, to LinkKind) {
 	}
 }
 
-// CertificateExpires notes until when the certificate is valid that the listener shows its peers.
-func (l *Listener) CertificateExpires(at time.Time) { l.expires.Store(at.Unix()) }
-
 // Closed counts the end of a connection of a kind.
 func (l *Listener) Closed(k LinkKind) { l.open[k].Add(-1) }
 
 func (l *Listener) collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descListenerOpened, prometheus.CounterValue, float64(l.opened.Load()), l.address)
-	if at := l.expires.Load(); at != 0 {
-		ch <- prometheus.MustNewConstMetric(descCertificate, prometheus.GaugeValue, float64(at), l.address)
-	}
 	for k := range l.open {
 		ch <- prometheus.MustNewConstMetric(descListenerConns, prometheus.GaugeValue, float64(l.open[k].Load()), l.address, linkNames[k])
 	}
+}
+
+// The servers that have certificates.
+const (
+	ServerVehicles = "vehicles"
+	ServerMQTT     = "mqtt"
+	ServerAPI      = "api"
+)
+
+// Certificate returns what is to be told when the certificate expires that a listener of a server, by its address as
+// configured, shows its peers.
+func (m *Metrics) Certificate(server, listener string) (expires func(time.Time)) {
+	return func(at time.Time) { m.expires.WithLabelValues(server, listener).Set(float64(at.Unix())) }
 }
 
 // The reasons of ConnectionRefused.

@@ -31,6 +31,7 @@ type counts struct {
 	opened    uint64
 	closed    [closeReasons]uint64
 	panics    uint64
+	repeats   uint64
 
 	published, publishedBytes uint64
 	stored, storedBytes       uint64
@@ -97,6 +98,9 @@ func (l *Loop) Answer(flag codec.Flag, took time.Duration) {
 	l.answers[flag]++
 	l.answerTime.observe(took)
 }
+
+// Repeat counts one report that its session knows to be a duplicate.
+func (l *Loop) Repeat() { l.repeats++ }
 
 // Published counts one record of so many bytes handed to the store.
 func (l *Loop) Published(bytes int) {

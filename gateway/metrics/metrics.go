@@ -21,6 +21,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -36,7 +38,9 @@ type Metrics struct {
 	unlogged prometheus.Counter
 	paused   prometheus.Counter
 	most     prometheus.Gauge
+	expires  *prometheus.GaugeVec     // server, listener
 	commands *prometheus.CounterVec   // command, result
+	late     *prometheus.CounterVec   // command
 	answered *prometheus.HistogramVec // command
 	calls    *prometheus.CounterVec   // action, code
 	callTime *prometheus.HistogramVec // action
@@ -59,6 +63,10 @@ type Sources struct {
 	StoreBacklog func() int    // records that the answering sink holds and the store has not confirmed
 	StoreSpace   func() Space  // how much room is left for records
 	StoreStarts  func() uint64 // how often the embedded store was started again
+
+	Commands   func() []PendingCommands // that are not over
+	Duplicates func() duplicate.Stats   // reports that the store was asked about
+	Trace      func() trace.Stats       // of vehicles that are followed
 
 	Fleet func() session.FleetSummary // the fleet in numbers; asked at most every fleetEvery
 	Clock func() clock.Status         // of the machine
@@ -98,13 +106,21 @@ func New() *Metrics {
 			Name: "tboxgate_connections_limit",
 			Help: "Connections that the gateway takes (limits.connections).",
 		}),
+		expires: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tboxgate_tls_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate in use expires, as Unix time, by server (vehicles, mqtt: devices, api) and listener.",
+		}, []string{"server", "listener"}),
 		commands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_commands_total",
-			Help: "Commands to vehicles that reached a final state, by command (query, set, control) and result.",
+			Help: "Commands to vehicles, and messages to MQTT devices (message), that came to an end, by command and result; sent: a message that nobody acknowledges.",
 		}, []string{"command", "result"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_command_late_answers_total",
+			Help: "Answers of vehicles to commands that had come to an end without one.",
+		}, []string{"command"}),
 		answered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tboxgate_command_duration_seconds",
-			Help:    "Time from the acceptance of a command by the API to the vehicle's answer.",
+			Help:    "Time from the acceptance of a command by the API to the vehicle's answer, or to the acknowledgement of a message by its MQTT device.",
 			Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120},
 		}, []string{"command"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -123,7 +139,7 @@ func New() *Metrics {
 		m.shakes.WithLabelValues(result, "")
 	}
 	for _, result := range [...]string{LoginAccepted, LoginUnreadable, LoginCertificate, session.RefusedEmpty,
-		session.RefusedNotRegistered, session.RefusedDisabled, session.RefusedFull} {
+		session.RefusedNotRegistered, session.RefusedDisabled, session.RefusedProduct, session.RefusedFull} {
 		m.logins.WithLabelValues(KindVehicle, result)
 	}
 	for _, result := range [...]string{LoginAccepted, LoginUnreadable, session.RefusedPlatformUnknown, session.RefusedPlatformPassword} {
@@ -134,8 +150,13 @@ func New() *Metrics {
 			m.commands.WithLabelValues(command, result)
 		}
 		m.answered.WithLabelValues(command)
+		m.late.WithLabelValues(command)
 	}
-	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.most, m.commands, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
+	for _, result := range [...]string{CommandAnswered, "disconnected", "sent"} {
+		m.commands.WithLabelValues(CommandMessage, result)
+	}
+	m.answered.WithLabelValues(CommandMessage)
+	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.most, m.expires, m.commands, m.late, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -159,6 +180,9 @@ const (
 	CommandAnswered = "answered"
 	CommandRejected = "rejected"
 )
+
+// CommandMessage is the kind of a message to an MQTT device; those of commands to vehicles are query, set and control.
+const CommandMessage = "message"
 
 // NewLoop returns a block of counters for one event loop. It is shown until the process ends. refresh is called at each
 // scrape: it has the loop call Publish and waits for that, but not for long; nil leaves it to the loop alone.
@@ -206,7 +230,10 @@ func (m *Metrics) SetConnectionsLimit(n int) { m.most.Set(float64(n)) }
 // AcceptPaused counts one pause of a listener that keeps to its accept rate.
 func (m *Metrics) AcceptPaused() { m.paused.Inc() }
 
-// CommandDone counts one command at its final state: command is query, set or control, result the state's name. The
+// CommandLate counts one answer to a command that CommandDone has counted already.
+func (m *Metrics) CommandLate(command string) { m.late.WithLabelValues(command).Inc() }
+
+// CommandDone counts one command at its end: command is query, set, control or CommandMessage, result the state's name. The
 // duration enters the histogram of answered commands only when the result is CommandAnswered or CommandRejected, the two
 // in which a vehicle spoke.
 func (m *Metrics) CommandDone(command, result string, took time.Duration) {

@@ -16,6 +16,9 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/clock"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
+	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/trace"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -38,6 +41,11 @@ func full() *Metrics {
 				DiskFree: 1 << 30,
 			}
 		},
+		Commands: func() []PendingCommands {
+			return []PendingCommands{{Command: "query", InFlight: 2, Queued: 3}, {Command: "set"}, {Command: "control"}, {Command: CommandMessage}}
+		},
+		Duplicates: func() duplicate.Stats { return duplicate.Stats{Fresh: 4, Found: 3, Unchecked: 2, Vehicles: 1} },
+		Trace:      func() trace.Stats { return trace.Stats{Followers: 1, Dropped: 12} },
 		Fleet: func() session.FleetSummary {
 			return session.FleetSummary{Online: 3, Offline: 4, Sessions: []session.ListenerCount{
 				{Listener: "0.0.0.0:8999", Edition: 2016, Sessions: 2}, {Listener: "0.0.0.0:8999", Platform: true, Edition: 2025, Sessions: 1},
@@ -51,7 +59,9 @@ func full() *Metrics {
 	l.Opened()
 	l.Opened()
 	l.Became(LinkLogin, LinkVehicle)
-	l.CertificateExpires(time.Unix(1_800_000_000, 0))
+	m.Certificate(ServerVehicles, "0.0.0.0:8999")(time.Unix(1_800_000_000, 0))
+	m.Certificate(ServerMQTT, "0.0.0.0:8883")(time.Unix(1_800_000_000, 0))
+	m.Certificate(ServerAPI, "0.0.0.0:8960")(time.Unix(1_900_000_000, 0))
 	m.SetConnectionsLimit(18000)
 	m.Handshake(HandshakeOK, "1.3", 3*time.Millisecond)
 	m.Handshake("notTLS", "", time.Millisecond)
@@ -61,6 +71,7 @@ func full() *Metrics {
 	m.CommandDone("query", CommandAnswered, 20*time.Millisecond)
 	m.APICall("AsyncRRpc", "iot.device.OfflineDevice", time.Millisecond)
 	m.NewLoop(nil)
+	m.Registry().MustRegister(&mqttdevice.Broker{})
 	return m
 }
 
@@ -120,6 +131,7 @@ func TestLoopsAddUp(t *testing.T) {
 	b.Answer(0x01, time.Minute)
 	b.Answer(0x55, -time.Second) // a clock that went back counts as no time at all
 	b.Panic()
+	b.Repeat()
 	a.Publish()
 	b.refresh = b.Publish // asked for at the scrape
 
@@ -151,6 +163,7 @@ func TestLoopsAddUp(t *testing.T) {
 		`tboxgate_answer_duration_seconds_sum 60.004`,
 		`tboxgate_store_confirm_duration_seconds_count 1`,
 		`tboxgate_panics_total 1`,
+		`tboxgate_duplicate_checks_total{by="session",result="duplicate"} 1`,
 	} {
 		require.Contains(t, text, line+"\n")
 	}
@@ -162,6 +175,8 @@ func TestSourcesAndEvents(t *testing.T) {
 	m := full()
 	m.Watch(Sources{Sessions: func() int { return 4 }, StoreHealthy: func() error { return errors.New("disk full") }})
 	m.CommandDone("control", "timedOut", time.Minute)
+	m.CommandLate("control")
+	m.CommandDone(CommandMessage, "sent", 0)
 	m.APICall("AsyncRRpc", "", time.Millisecond)
 	m.APICall("", "InvalidAction.NotFound", time.Millisecond)
 	text := expose(t, m)
@@ -173,6 +188,9 @@ func TestSourcesAndEvents(t *testing.T) {
 		`tboxgate_connections_refused_total{listener="0.0.0.0:8999",reason="limit"} 1`,
 		`tboxgate_commands_total{command="query",result="answered"} 1`,
 		`tboxgate_commands_total{command="control",result="timedOut"} 1`,
+		`tboxgate_commands_total{command="control",result="answered"} 0`,
+		`tboxgate_command_late_answers_total{command="control"} 1`,
+		`tboxgate_commands_total{command="message",result="sent"} 1`,
 		`tboxgate_api_calls_total{action="AsyncRRpc",code=""} 1`,
 		`tboxgate_api_calls_total{action="AsyncRRpc",code="iot.device.OfflineDevice"} 1`,
 		`tboxgate_api_calls_total{action="other",code="InvalidAction.NotFound"} 1`,
@@ -201,7 +219,18 @@ func TestListenersFleetAndClock(t *testing.T) {
 		`tboxgate_listener_sessions{edition="2016",kind="vehicle",listener="0.0.0.0:8999"} 2`,
 		`tboxgate_listener_sessions{edition="2025",kind="platform",listener="0.0.0.0:8999"} 1`,
 		`tboxgate_tls_handshakes_total{result="ok",version="1.3"} 1`,
-		`tboxgate_tls_certificate_expiry_timestamp_seconds{listener="0.0.0.0:8999"} 1.8e+09`,
+		`tboxgate_tls_certificate_expiry_timestamp_seconds{listener="0.0.0.0:8999",server="vehicles"} 1.8e+09`,
+		`tboxgate_tls_certificate_expiry_timestamp_seconds{listener="0.0.0.0:8960",server="api"} 1.9e+09`,
+		`tboxgate_commands_pending{command="query",state="inFlight"} 2`,
+		`tboxgate_commands_pending{command="query",state="queued"} 3`,
+		`tboxgate_duplicate_checks_total{by="session",result="duplicate"} 0`,
+		`tboxgate_duplicate_checks_total{by="store",result="duplicate"} 3`,
+		`tboxgate_duplicate_checks_total{by="store",result="fresh"} 4`,
+		`tboxgate_duplicate_checks_total{by="store",result="unknown"} 2`,
+		`tboxgate_duplicate_waiting_vehicles 1`,
+		`tboxgate_trace_followers 1`,
+		`tboxgate_trace_dropped_events_total 12`,
+		`tboxgate_mqtt_refused_total{reason="signature"} 0`,
 		`tboxgate_connections_limit 18000`,
 		`tboxgate_tls_handshakes_total{result="notTLS",version=""} 1`,
 		`tboxgate_tls_handshake_duration_seconds_count 1`,

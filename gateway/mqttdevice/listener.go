@@ -19,6 +19,8 @@ import (
 type Listener struct {
 	Address string // HOST:PORT
 	TLS     *TLS   // nil: plain TCP
+	// Expires is told when the certificate in use expires, at first and whenever another one is read. May be nil.
+	Expires func(time.Time)
 }
 
 // TLS makes a listener speak TLS 1.2 and 1.3. The files are read again when they change, and by Broker.Reload.
@@ -46,7 +48,7 @@ var _ listeners.Listener = (*listener)(nil)
 func listen(id string, o Listener, g *guard, log *slog.Logger) (l *listener, err error) {
 	l = &listener{id: id, guard: g, log: log, conns: map[net.Conn]bool{}}
 	if o.TLS != nil {
-		if l.certs, err = certfiles.Load(certfiles.Files{Cert: o.TLS.Cert, Key: o.TLS.Key}, nil); err != nil {
+		if l.certs, err = certfiles.Load(certfiles.Files{Cert: o.TLS.Cert, Key: o.TLS.Key}, o.Expires); err != nil {
 			return nil, err
 		}
 	}

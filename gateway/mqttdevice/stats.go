@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // counters are what Stats tells.
@@ -23,6 +25,9 @@ func (c *counters) refuse(reason string) {
 	c.refused[reason]++
 }
 
+// refusals are all reasons.
+var refusals = [...]string{RefusedSignature, RefusedProduct, RefusedWill, session.RefusedNotRegistered, session.RefusedDisabled, string(session.ReasonDrain)}
+
 // Stats counts what a broker did since its start.
 type Stats struct {
 	Connected int               // devices online here
@@ -39,7 +44,11 @@ type Stats struct {
 func (b *Broker) Stats() Stats {
 	c := &b.count
 	c.mu.Lock()
-	refused := maps.Clone(c.refused)
+	refused := make(map[string]uint64, len(refusals)) // all of them: a series that begins with its first count has no rate
+	for _, reason := range refusals {
+		refused[reason] = 0
+	}
+	maps.Copy(refused, c.refused)
 	c.mu.Unlock()
 	return Stats{
 		Connected: b.Connected(), Accepted: c.accepted.Load(), OverLimit: c.overLimit.Load(), Refused: refused, Received: c.received.Load(),

@@ -28,7 +28,8 @@ var ErrClosed = errors.New("trace: the gateway stops")
 // Hub hands what happens to those who follow. The zero value is ready; its methods are safe from any goroutine and, but
 // for Follow, never block.
 type Hub struct {
-	active atomic.Pointer[Followers] // nil when nobody follows
+	active  atomic.Pointer[Followers] // nil when nobody follows
+	dropped atomic.Uint64             // events that followers lost
 
 	mu     sync.Mutex
 	all    []*Follower
@@ -55,6 +56,19 @@ func (h *Hub) Follow(vin codec.VIN) (*Follower, error) {
 	h.all = append(h.all, f)
 	h.publish()
 	return f, nil
+}
+
+// Stats is what a Hub does, for metrics.
+type Stats struct {
+	Followers int
+	Dropped   uint64 // events that followers lost because they did not read them in time
+}
+
+// Stats returns the numbers of the moment.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{Followers: len(h.all), Dropped: h.dropped.Load()}
 }
 
 // Close ends all followers, and those that would come.
@@ -190,6 +204,7 @@ func (f *Follower) putLocked(e Event) {
 	case f.events <- e:
 	default:
 		f.dropped.Add(1)
+		f.hub.dropped.Add(1)
 	}
 }
 

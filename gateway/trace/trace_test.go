@@ -33,6 +33,7 @@ func TestSlowReader(t *testing.T) {
 	}
 	require.EqualValues(t, 10, f.Dropped())
 	require.Zero(t, f.Dropped(), "told once")
+	require.Equal(t, Stats{Followers: 1, Dropped: 10}, h.Stats())
 	require.Len(t, f.Events(), queue)
 }
 

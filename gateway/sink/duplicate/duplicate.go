@@ -61,7 +61,7 @@ type Marker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	asked, found, unchecked atomic.Uint64
+	fresh, found, unchecked atomic.Uint64
 }
 
 // queue is the records of one vehicle that wait, oldest first.
@@ -195,7 +195,6 @@ func (m *Marker) serve(q *queue, h *held) {
 // repeats asks the finder. A record about which there is no answer is stored as it is: the vehicle must not wait for
 // a mark.
 func (m *Marker) repeats(r *sink.Record) bool {
-	m.asked.Add(1)
 	var err error
 	for i := range tries {
 		if i > 0 {
@@ -214,6 +213,7 @@ func (m *Marker) repeats(r *sink.Record) bool {
 			return true
 		}
 		if err == nil {
+			m.fresh.Add(1)
 			return false
 		}
 		var final interface{ Temporary() bool }
@@ -244,14 +244,15 @@ func Mark(r *sink.Record) {
 
 // Stats counts what a Marker did.
 type Stats struct {
-	Asked     uint64 // records that the store was asked about
-	Found     uint64 // of them, those that repeat a stored one
-	Unchecked uint64 // of them, those about which there was no answer
+	Fresh     uint64 // records that the store was asked about and did not have
+	Found     uint64 // records that repeat a stored one
+	Unchecked uint64 // records about which there was no answer: stored without a mark
+	Vehicles  int    // whose records wait for an answer at the moment
 }
 
 // Stats returns counters for metrics.
 func (m *Marker) Stats() Stats {
-	return Stats{Asked: m.asked.Load(), Found: m.found.Load(), Unchecked: m.unchecked.Load()}
+	return Stats{Fresh: m.fresh.Load(), Found: m.found.Load(), Unchecked: m.unchecked.Load(), Vehicles: int(m.busy.Load())}
 }
 
 // Healthy is the next sink's.
