@@ -4,10 +4,11 @@ import "github.com/tboxgate/tboxgate/codec"
 
 // alarm is what is wrong with a car, and what will be.
 type alarm struct {
-	level uint8 // 0: nothing, up to 3 (2025: 4)
-	fault fault
-	left  float64 // s until it is over
-	after float64 // s since a serious one that are reported closely
+	level   uint8 // 0: nothing, up to 3 (2025: 4)
+	fault   fault
+	left    float64 // s until it is over
+	after   float64 // s since a serious one that are reported closely
+	symptom symptom
 
 	coming fault   // the next one
 	in     float64 // s until then
@@ -22,10 +23,10 @@ type fault struct {
 
 // faults are the kinds of alarms. The last one is new in the 2025 edition.
 var faults = [...]fault{
-	{1, 0, 1}, {1, 4, 1}, {1, 12, 4}, // temperature difference, SOC low, DC-DC temperature
-	{2, 1, 1}, {2, 10, 1}, {2, 15, 2}, {2, 17, 2}, // battery hot, poor consistency, motor controller and motor hot
-	{3, 11, 4}, {3, 16, 4}, // insulation, interlock
-	{4, 23, 1}, // thermal event
+	{1, bitTemperatureSpread, 1}, {1, bitLowCharge, 1}, {1, bitDCDCHot, 4},
+	{2, bitBatteryHot, 1}, {2, bitPoorConsistency, 1}, {2, bitControllerHot, 2}, {2, bitMotorHot, 2},
+	{3, bitInsulation, 4}, {3, bitInterlock, 4},
+	{4, bitThermalEvent, 1},
 }
 
 // serious alarms are reported once a second, from 30 s before them to 30 s after (2016 §5.2.4,
@@ -46,12 +47,16 @@ func (m *motion) expectAlarm() {
 	m.alarm.in = m.between(10, 40)*60/m.day.pace + seriousAround
 }
 
+// lowCharge is the state of charge below which it is called low.
+const lowCharge = 0.3
+
 // worry lets a second pass for the alarms. A parked car has none.
 func (m *motion) worry() {
 	a := &m.alarm
 	if !m.day.on {
 		return
 	}
+	defer a.develop()
 	if a.after > 0 {
 		a.after--
 	}
@@ -69,6 +74,11 @@ func (m *motion) worry() {
 		return // it waits for the next drive
 	}
 	if a.in--; a.in <= 0 {
+		if low := m.charge < lowCharge; a.coming.level == 1 && low {
+			a.coming = fault{1, bitLowCharge, 1}
+		} else if a.coming.bit == bitLowCharge && !low {
+			a.coming = fault{1, bitDCDCHot, 4}
+		}
 		a.level, a.fault = a.coming.level, a.coming
 		a.left = m.between(15, 60)
 		a.after = 0

@@ -73,6 +73,7 @@ func (m *motion) startDay(pace float64, e codec.Edition) {
 	}
 	m.day.left *= 0.1 + 0.9*m.draw() // it is under way already
 	m.expectAlarm()
+	m.tick() // so that the values fit the phase
 }
 
 func (m *motion) enter(p phase) {
@@ -96,6 +97,12 @@ func (m *motion) live() {
 	}
 	d.left--
 	d.since++
+	switch {
+	case d.phase == phaseDrive && m.charge < 0.12: // it has to
+		d.left = 0
+	case d.phase == phaseCharge && m.alarm.serious(): // charging ends, and the car stays where it is
+		m.enter(phasePark)
+	}
 	if d.phase == phaseCharge && !d.full && (m.charge >= 0.98 || d.left <= 0) { // nobody has to charge to the top
 		d.full = true
 		d.left = 120 / d.pace
@@ -123,7 +130,7 @@ func (m *motion) live() {
 // before the first hour is over (2025 B.2).
 func (m *motion) reports(e codec.Edition, period time.Duration) bool {
 	d := &m.day
-	if d.phase != phasePark || m.alarm.level > 0 {
+	if d.phase != phasePark || m.alarm.level > 0 || m.alarm.after > 0 {
 		return true
 	}
 	if e == codec.Edition2016 {

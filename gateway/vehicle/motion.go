@@ -54,7 +54,7 @@ func newMotion(seed uint64, vin string, cells int) *motion {
 	m := &motion{strings: (cells + cellsInARow - 1) / cellsInARow}
 	m.source.Seed(seedOf(vin), 32960^seed)
 	m.distance = 1000 + m.draw()*90000
-	m.charge = 0.4 + 0.55*m.draw()
+	m.charge = 0.2 + 0.75*m.draw()
 	m.heading = 2 * math.Pi * m.draw()
 	// A square of some 40 km in the East China Sea: no test vehicle drives through anyone's street.
 	m.lon, m.lat = 124+0.4*m.draw(), 30+0.4*m.draw()
@@ -106,7 +106,7 @@ func (m *motion) tick() {
 	}
 	m.charge = min(m.charge-m.current/3600/capacityAh, 1)
 	if m.charge < 0.08 {
-		m.charge = 0.95 // an invisible stop at a charger
+		m.charge = 0.95 // it has got another battery: only a car that drives without an end comes here
 	}
 	m.heat += (ambient + m.current*m.current/2500 - m.heat) / 900
 }
@@ -148,7 +148,11 @@ func (m *motion) volts() float64 { return m.packMean() * float64(len(m.spread)) 
 
 // cell returns the voltage of a cell in millivolts.
 func (m *motion) cell(i int) uint16 {
-	return uint16(math.Round(1000 * (m.packMean() + float64(m.spread[i]))))
+	volts := m.packMean() + float64(m.spread[i])
+	if i == len(m.spread)/2 {
+		volts -= m.weakness()
+	}
+	return uint16(math.Round(1000 * volts))
 }
 
 // total returns the voltage of the pack in tenths of a volt.
@@ -160,8 +164,8 @@ func (m *motion) total() uint16 {
 	return uint16((sum/m.strings + 50) / 100)
 }
 
-// probe returns a temperature of the battery in degrees Celsius.
-func (m *motion) probe(i int) int { return int(math.Round(m.heat)) + i%3 - 1 }
+// probe returns the temperature of probe i of n in degrees Celsius.
+func (m *motion) probe(i, n int) int { return int(math.Round(m.heat+m.fever(i, n))) + i%3 - 1 }
 
 // motor returns the speed of the motor (r/min) and its torque (tenths of a Nm).
 func (m *motion) motor() (rpm, torque int) {

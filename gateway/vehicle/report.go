@@ -9,25 +9,26 @@ import (
 
 // What both editions share, in raw values of the wire.
 const (
-	stateStarted  = 1 // vehicle state: started
-	stateOff      = 2 // switched off
-	charging      = 1 // charge state: parked and charging
-	notCharging   = 3
-	chargeDone    = 4
-	pureElectric  = 1 // run mode
-	dcdcWorking   = 1
-	dcdcOff       = 2
-	gearDrive     = 0x0E // automatic D
-	gearPark      = 0x0F
-	gearPush      = 0x20 // driving force present
-	gearBrake     = 0x10 // braking force present
-	motorUsing    = 1    // motor state: consuming
-	motorGiving   = 2    // generating
-	motorOff      = 3
-	motorReady    = 4
-	positionValid = 0 // valid fix, north, east
-	insulation    = 5000
-	wgs84         = 1
+	stateStarted   = 1 // vehicle state: started
+	stateOff       = 2 // switched off
+	charging       = 1 // charge state: parked and charging
+	notCharging    = 3
+	chargeDone     = 4
+	pureElectric   = 1 // run mode
+	dcdcWorking    = 1
+	dcdcOff        = 2
+	gearDrive      = 0x0E // automatic D
+	gearPark       = 0x0F
+	gearPush       = 0x20 // driving force present
+	gearBrake      = 0x10 // braking force present
+	motorUsing     = 1    // motor state: consuming
+	motorGiving    = 2    // generating
+	motorOff       = 3
+	motorReady     = 4
+	positionValid  = 0    // valid fix, north, east
+	insulationGood = 5000 // kΩ
+	insulationBad  = 30
+	wgs84          = 1
 )
 
 // celsius returns a temperature as it stands on the wire.
@@ -96,7 +97,7 @@ func (m *motion) probes(n int) (list codec.List8, high, low int) {
 	raws := make([]uint8, n)
 	high, low = 1, 1
 	for i := range raws {
-		raws[i] = celsius(float64(m.probe(i)))
+		raws[i] = celsius(float64(m.probe(i, n)))
 		if raws[i] > raws[high-1] {
 			high = i + 1
 		}
@@ -171,12 +172,12 @@ func (m *motion) info2016(probes int) []codec.Item {
 			VehicleState: vehicle, ChargeState: charge, RunMode: pureElectric,
 			Speed: tenths(m.speed, 0), Mileage: uint32(math.Round(10 * m.distance)),
 			TotalVoltage: m.total(), TotalCurrent: current, SOC: m.soc(),
-			DCDCState: dcdc, Gear: m.gear(), InsulationResistance: insulation,
+			DCDCState: dcdc, Gear: m.gear(), InsulationResistance: m.insulation(),
 			AcceleratorPedal: accelerator, BrakePedal: brake,
 		},
 		&codec.DriveMotors2016{Motors: []codec.DriveMotor2016{{
-			Number: 1, State: m.motorState(), ControllerTemperature: celsius(m.heat + 12),
-			Speed: uint16(20000 + rpm), Torque: uint16(20000 + torque), Temperature: celsius(m.heat + 18),
+			Number: 1, State: m.motorState(), ControllerTemperature: celsius(m.controllerHeat()),
+			Speed: uint16(20000 + rpm), Torque: uint16(20000 + torque), Temperature: celsius(m.motorHeat()),
 			InputVoltage: m.total(), BusCurrent: current,
 		}}},
 		&codec.Position2016{Status: positionValid, Longitude: micro(m.lon), Latitude: micro(m.lat)},
@@ -216,11 +217,11 @@ func (m *motion) info2025(probes int) []codec.Item {
 			VehicleState: vehicle, ChargeState: charge, RunMode: pureElectric,
 			Speed: tenths(m.speed, 0), Mileage: uint32(math.Round(10 * m.distance)),
 			TotalVoltage: m.total(), TotalCurrent: current, SOC: m.soc(),
-			DCDCState: dcdc, Gear: m.gear(), InsulationResistance: insulation,
+			DCDCState: dcdc, Gear: m.gear(), InsulationResistance: m.insulation(),
 		},
 		&codec.DriveMotors2025{Motors: []codec.DriveMotor2025{{
-			Number: 1, State: m.motorState(), ControllerTemperature: celsius(m.heat + 12),
-			Speed: uint16(32000 + rpm), Torque: uint32(200000 + torque), Temperature: celsius(m.heat + 18),
+			Number: 1, State: m.motorState(), ControllerTemperature: celsius(m.controllerHeat()),
+			Speed: uint16(32000 + rpm), Torque: uint32(200000 + torque), Temperature: celsius(m.motorHeat()),
 		}}},
 		&codec.Position2025{Status: positionValid, CoordinateSystem: wgs84, Longitude: micro(m.lon), Latitude: micro(m.lat)},
 		m.alarm.item2025(),
