@@ -55,8 +55,6 @@ func (l *link) Close(session.Reason) {}
 
 func (l *link) Remote() netip.AddrPort { return netip.AddrPort{} }
 
-func (l *link) Platform() string { return "" }
-
 func (l *link) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -4,8 +4,6 @@ import "context"
 
 // KV is the bucket that a [Registry] or [Platforms] lives in. Several nodes may share it.
 type KV interface {
-	// Get returns the value of key. Without one, errors.Is(err, fs.ErrNotExist) holds.
-	Get(ctx context.Context, key string) ([]byte, error)
 	// Put stores value under key. It is durable when Put returns nil.
 	Put(ctx context.Context, key string, value []byte) error
 	// PutAsync is Put without waiting: it does not block, keeps value until done, and calls done

@@ -24,6 +24,4 @@ type Link interface {
 	Close(reason Reason)
 	// Remote is the peer's address.
 	Remote() netip.AddrPort
-	// Platform is the code of the platform that logged in on the link, "" for a vehicle link.
-	Platform() string
 }

@@ -26,7 +26,6 @@ func (l *testLink) Send(_ []byte, done func(error)) {
 }
 func (l *testLink) Close(Reason)           {}
 func (l *testLink) Remote() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.1:40000") }
-func (l *testLink) Platform() string       { return l.platform }
 
 func vin(t testing.TB, text string) codec.VIN {
 	t.Helper()

@@ -161,30 +161,6 @@ func (r *Registry) find(vin codec.VIN) (record, bool) {
 // Len returns the number of devices in all products.
 func (r *Registry) Len() int { return int(r.size.Load()) }
 
-// Each calls fn for all devices, in no order, until it returns false. No lock is held during the
-// call.
-func (r *Registry) Each(fn func(Device) bool) {
-	type entry struct {
-		vin codec.VIN
-		rec record
-	}
-	var entries []entry
-	for i := range r.shards {
-		sh := &r.shards[i]
-		entries = entries[:0]
-		sh.mu.RLock()
-		for vin, rec := range sh.devices {
-			entries = append(entries, entry{vin, rec})
-		}
-		sh.mu.RUnlock()
-		for i := range entries {
-			if !fn(entries[i].rec.device(entries[i].vin, r.names)) {
-				return
-			}
-		}
-	}
-}
-
 // List returns the devices of a product, of all products if productKey is "", in the order of their
 // VINs. Devices that come or go during the loop may or may not be in it.
 func (r *Registry) List(productKey string) iter.Seq[Device] {

@@ -135,14 +135,6 @@ func TestRegistryLists(t *testing.T) {
 	for range r.List("unknown") {
 		t.Fatal("an unknown product has no devices")
 	}
-	n := 0
-	r.Each(func(d Device) bool {
-		_, known := r.Lookup(d.VIN)
-		require.True(t, known, "fn may use the registry")
-		n++
-		return n < 200
-	})
-	require.Equal(t, 200, n)
 }
 
 func TestDeleteAndDisable(t *testing.T) {

@@ -134,18 +134,6 @@ func (t *Table) LogoutLink(link Link, reason Reason) []*Session {
 	return ended
 }
 
-// LinkLen returns the number of live sessions of a platform link.
-func (t *Table) LinkLen(link Link) int {
-	v, ok := t.links.Load(link)
-	if !ok {
-		return 0
-	}
-	set := v.(*linkSet)
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	return len(set.sessions)
-}
-
 // Get returns the live session of a VIN, nil when it is offline.
 func (t *Table) Get(vin codec.VIN) *Session {
 	sh := t.shard(vin)

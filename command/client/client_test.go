@@ -43,7 +43,6 @@ func (v *vehicle) Send(frame []byte, done func(error)) {
 }
 func (v *vehicle) Close(session.Reason)   {}
 func (v *vehicle) Remote() netip.AddrPort { return netip.AddrPort{} }
-func (v *vehicle) Platform() string       { return "" }
 
 type devices struct{ openapi.Devices }
 

@@ -24,7 +24,6 @@ import (
 type parked struct{ session.Link }
 
 func (parked) Remote() netip.AddrPort { return netip.MustParseAddrPort("[::ffff:192.0.2.7]:40000") }
-func (parked) Platform() string       { return "" }
 
 func vinOf(t *testing.T, name string) codec.VIN {
 	t.Helper()

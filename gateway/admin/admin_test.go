@@ -31,17 +31,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // link is a connection that only remembers why it was closed.
-type link struct {
-	platform string
-	closed   chan session.Reason
-}
+type link struct{ closed chan session.Reason }
 
-func newLink(platform string) *link { return &link{platform, make(chan session.Reason, 1)} }
+func newLink() *link { return &link{make(chan session.Reason, 1)} }
 
 func (l *link) Send([]byte, func(error))    {}
 func (l *link) Close(reason session.Reason) { l.closed <- reason }
 func (l *link) Remote() netip.AddrPort      { return netip.MustParseAddrPort("127.0.0.1:40000") }
-func (l *link) Platform() string            { return l.platform }
 
 // keys is a small key store; the real one is tested where it lives.
 type keys struct {
@@ -252,7 +248,7 @@ func disabled(t *testing.T, c *admin.Client, product string) (vins []string) {
 
 func testSessions(t *testing.T, c *admin.Client, w *world) {
 	ctx := t.Context()
-	own, relayed := newLink(""), newLink("PLATFORM1")
+	own, relayed := newLink(), newLink()
 	a := &session.Session{ID: session.NewID(), VIN: vin(t, "A"), ProductKey: "p1", Edition: codec.Edition2016, Link: own}
 	b := &session.Session{ID: session.NewID(), VIN: vin(t, "B"), ProductKey: "p1", Platform: "PLATFORM1", Link: relayed}
 	w.table.Login(a)

@@ -265,7 +265,6 @@ func (k *Keeper) arrivedOf(vin codec.VIN) (records []stream.Record, err error) {
 		if entry == nil {
 			continue
 		}
-		k.read.Add(1)
 		r, err := stream.ParseEntry(entry) // nobody else has it any more
 		if err != nil || r.Node != k.o.Node {
 			continue

@@ -20,7 +20,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -75,8 +74,6 @@ type Keeper struct {
 	ended  sync.WaitGroup
 
 	started time.Time
-
-	written, read atomic.Uint64
 
 	mu       sync.Mutex
 	touched  map[codec.VIN]int // times that vehicles without a session are still to be looked at
@@ -136,9 +133,6 @@ func (k *Keeper) Touch(vin codec.VIN) {
 	k.touched[vin] = touches
 	k.mu.Unlock()
 }
-
-// Stats returns how many states were read from the stream and written.
-func (k *Keeper) Stats() (read, written uint64) { return k.read.Load(), k.written.Load() }
 
 // Close writes what is left, for a short time or until ctx ends.
 func (k *Keeper) Close(ctx context.Context) error {
@@ -289,7 +283,6 @@ func (k *Keeper) look(ctx context.Context, vin codec.VIN) error {
 
 // stored returns the state in the bucket, an empty one when there is none.
 func (k *Keeper) stored(ctx context.Context, vin codec.VIN) (*State, error) {
-	k.read.Add(1)
 	value, err := k.o.KV.Get(ctx, session.Token(vin.String()))
 	s := &State{}
 	switch {
@@ -305,7 +298,6 @@ func (k *Keeper) stored(ctx context.Context, vin codec.VIN) (*State, error) {
 }
 
 func (k *Keeper) put(key string, value []byte) {
-	k.written.Add(1)
 	k.o.KV.PutAsync(key, value, func(err error) {
 		if err != nil {
 			k.o.Logger.Warn("a last known state was not written", "key", key, "error", err)
@@ -337,7 +329,6 @@ func (k *Keeper) newest(ctx context.Context, vin codec.VIN, v *vehicle) (records
 			v.all = len(asked) > 1
 			return nil, fmt.Errorf("stream %s: %w", stream.Frames, err)
 		}
-		k.read.Add(1)
 		if m.Sequence == v.seen[i] {
 			continue
 		}

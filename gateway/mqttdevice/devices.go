@@ -85,13 +85,6 @@ func (d *Devices) device(k deviceKey) (Device, bool) {
 	}, true
 }
 
-// Len returns the number of devices.
-func (d *Devices) Len() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return len(d.registered)
-}
-
 // List returns the devices of a product, of all for "", in the order of products and names.
 func (d *Devices) List(productKey string) iter.Seq[Device] {
 	d.mu.RLock()

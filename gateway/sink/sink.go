@@ -16,8 +16,6 @@ package sink
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -125,17 +123,3 @@ const (
 	PayloadRaw  Payload = "raw"  // the frame's bytes, the gateway's keys as headers
 	PayloadBoth Payload = "both" // the JSON object plus "raw": the frame's bytes in hex
 )
-
-// ErrPayload is the kind of error that ParsePayload returns.
-var ErrPayload = errors.New("sink: unknown payload")
-
-// ParsePayload returns the form named s; "" is the default, json. The error is ErrPayload.
-func ParsePayload(s string) (Payload, error) {
-	switch p := Payload(s); p {
-	case "":
-		return PayloadJSON, nil
-	case PayloadJSON, PayloadRaw, PayloadBoth:
-		return p, nil
-	}
-	return "", fmt.Errorf("%w %q (want json, raw or both)", ErrPayload, s)
-}

@@ -32,7 +32,7 @@ var ErrKey = errors.New("seal: bad key")
 // never quote it.
 func LoadKey(dir, value string) (*Box, error) {
 	if strings.TrimSpace(value) != "" {
-		key, err := ParseKey(value)
+		key, err := parseKey(value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", KeyEnv, err)
 		}
@@ -52,9 +52,9 @@ func LoadKey(dir, value string) (*Box, error) {
 	return New(key)
 }
 
-// ParseKey reads a key: 64 hex digits or base64 (standard or URL alphabet, with or without padding)
+// parseKey reads a key: 64 hex digits or base64 (standard or URL alphabet, with or without padding)
 // of 32 bytes; white space around it is ignored. The error is ErrKey and does not quote the text.
-func ParseKey(text string) ([]byte, error) {
+func parseKey(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if len(text) == hex.EncodedLen(KeySize) {
 		if key, err := hex.DecodeString(text); err == nil {
@@ -85,7 +85,7 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	key, err := ParseKey(string(text))
+	key, err := parseKey(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -115,7 +115,7 @@ func TestParseKey(t *testing.T) {
 		"unpadded":       base64.RawStdEncoding.EncodeToString(key),
 		"URL alphabet":   " " + base64.URLEncoding.EncodeToString(key),
 	} {
-		got, err := ParseKey(text)
+		got, err := parseKey(text)
 		require.NoError(t, err, name)
 		require.Equal(t, key, got, name)
 	}
@@ -126,7 +126,7 @@ func TestParseKey(t *testing.T) {
 		"short base64": base64.StdEncoding.EncodeToString(key[:16]),
 		"no code":      "swordfish, but longer than that!",
 	} {
-		_, err := ParseKey(text)
+		_, err := parseKey(text)
 		require.ErrorIs(t, err, ErrKey, name)
 		if text != "" {
 			require.NotContains(t, err.Error(), text, name)

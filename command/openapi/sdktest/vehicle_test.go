@@ -135,7 +135,6 @@ func (v *vehicle) Send(frame []byte, done func(error)) {
 
 func (v *vehicle) Close(session.Reason)   {}
 func (v *vehicle) Remote() netip.AddrPort { return netip.AddrPort{} }
-func (v *vehicle) Platform() string       { return "" }
 
 func (v *vehicle) answers(reply func(codec.Frame) []byte) {
 	v.mu.Lock()

@@ -127,7 +127,7 @@ func (c *Converter) opaque(r *sink.Record) []byte {
 // AppendEnvelope appends the gateway's keys to an object that is still open.
 func AppendEnvelope(b []byte, r *sink.Record) []byte {
 	b = append(b, `,"receivedAt":"`...)
-	b = AppendReceived(b, r.ReceivedAt)
+	b = appendReceived(b, r.ReceivedAt)
 	b = append(b, `","node":`...)
 	b = session.AppendWireString(b, r.Node)
 	b = append(b, `,"session":"`...)
@@ -147,8 +147,8 @@ func AppendEnvelope(b []byte, r *sink.Record) []byte {
 	return b
 }
 
-// AppendReceived appends a time of arrival as everywhere: RFC 3339 in UTC with milliseconds.
-func AppendReceived(b []byte, t time.Time) []byte {
+// appendReceived appends a time of arrival as everywhere: RFC 3339 in UTC with milliseconds.
+func appendReceived(b []byte, t time.Time) []byte {
 	return t.UTC().Truncate(time.Millisecond).AppendFormat(b, "2006-01-02T15:04:05.000Z")
 }
 
@@ -237,7 +237,7 @@ func (f Facts) Headers(r *sink.Record, add func(name, value string)) {
 	put("command", r.Command.Name(r.Edition))
 	put("vin", r.VIN.String())
 	put("collected", f.Collected)
-	put("received", string(AppendReceived(nil, r.ReceivedAt)))
+	put("received", string(appendReceived(nil, r.ReceivedAt)))
 	put("node", r.Node)
 	put("session", string(session.AppendID(nil, r.Session)))
 	if r.Remote.IsValid() {
