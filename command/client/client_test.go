@@ -31,18 +31,26 @@ const (
 
 var query = []byte{26, 11, 23, 11, 30, 0, 1, 0x02}
 
-// vehicle is the link of a vehicle that answers every command after a while, if it answers at all.
+// vehicle is the link of a vehicle that gives each command to answer, which may call reply with its answer, then or later.
 type vehicle struct {
 	session *session.Session
-	answer  func(f codec.Frame)
+	answer  func(f codec.Frame, reply func(codec.Frame))
+	reply   func(codec.Frame)
 }
 
 func (v *vehicle) Send(frame []byte, done func(error)) {
 	done(nil)
-	v.answer(frame)
+	v.answer(frame, v.reply)
 }
 func (v *vehicle) Close(session.Reason)   {}
 func (v *vehicle) Remote() netip.AddrPort { return netip.AddrPort{} }
+
+// confirms answers success at once, silent never.
+func confirms(f codec.Frame, reply func(codec.Frame)) {
+	go reply(codec.AppendAnswer(nil, f, codec.FlagSuccess, f.Unit()[:codec.TimeSize]))
+}
+
+func silent(codec.Frame, func(codec.Frame)) {}
 
 type devices struct{ openapi.Devices }
 
@@ -56,31 +64,35 @@ func (keyring) Lookup(id string) (openapi.Key, bool) {
 	return openapi.Key{ID: id, Secret: "testsecret"}, id == "testid"
 }
 
-// newHandler returns the API in front of a vehicle that answers after the given time, or never (negative).
-func newHandler(t *testing.T, after time.Duration, trusted bool) http.Handler {
-	t.Helper()
+// newAPI returns the API in front of one vehicle, and what ends it.
+func newAPI(answer func(f codec.Frame, reply func(codec.Frame)), trusted bool) (api http.Handler, end func() error, err error) {
 	table := session.NewTable(nil, "n1")
 	d, err := command.NewDispatcher(context.Background(), command.Options{
 		Sessions: table, KV: memkv.New(), Publish: func(codec.VIN, string, []byte) {},
 	})
-	require.NoError(t, err)
-	id, err := codec.ParseVIN(vin)
-	require.NoError(t, err)
-	v := &vehicle{}
-	v.session = &session.Session{VIN: id, RawVIN: id, ProductKey: product, Edition: codec.Edition2016, Link: v}
-	v.answer = func(f codec.Frame) {
-		if after >= 0 {
-			reply := codec.AppendAnswer(nil, f, codec.FlagSuccess, f.Unit()[:codec.TimeSize])
-			time.AfterFunc(after, func() { d.Answer(v.session, reply) })
-		}
+	if err != nil {
+		return nil, nil, err
 	}
+	id, err := codec.ParseVIN(vin)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &vehicle{answer: answer}
+	v.session = &session.Session{VIN: id, RawVIN: id, ProductKey: product, Edition: codec.Edition2016, Link: v}
+	v.reply = func(f codec.Frame) { d.Answer(v.session, f) }
 	table.Login(v.session)
-	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
-	h, err := openapi.New(openapi.Options{
+	api, err = openapi.New(openapi.Options{
 		Devices: devices{}, Commands: d, Keys: keyring{}, Products: openapi.NewProducts(openapi.Product{Key: product}), Trusted: trusted,
 	})
+	return api, func() error { return d.Close(context.Background()) }, err
+}
+
+func newHandler(t *testing.T, answer func(f codec.Frame, reply func(codec.Frame)), trusted bool) http.Handler {
+	t.Helper()
+	api, end, err := newAPI(answer, trusted)
 	require.NoError(t, err)
-	return h
+	t.Cleanup(func() { require.NoError(t, end()) })
+	return api
 }
 
 func newClient(t *testing.T, url string) *client.Client {
@@ -95,10 +107,16 @@ func newClient(t *testing.T, url string) *client.Client {
 }
 
 func TestSendAndWait(t *testing.T) {
-	server := httptest.NewServer(newHandler(t, 120*time.Millisecond, false))
+	release := make(chan struct{})
+	server := httptest.NewServer(newHandler(t, func(f codec.Frame, reply func(codec.Frame)) {
+		go func() {
+			<-release
+			confirms(f, reply)
+		}()
+	}, false))
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	id, err := c.Send(ctx, client.Command{ProductKey: product, DeviceName: vin, Command: codec.CommandParamQuery, Unit: query})
 	require.NoError(t, err)
@@ -108,6 +126,7 @@ func TestSendAndWait(t *testing.T) {
 	require.Equal(t, "sent", r.State)
 	require.False(t, r.Over())
 
+	time.AfterFunc(100*time.Millisecond, func() { close(release) }) // most times Wait is waiting then
 	r, err = c.Wait(ctx, product, id)
 	require.NoError(t, err)
 	require.Equal(t, "answered", r.State)
@@ -121,7 +140,7 @@ func TestSendAndWait(t *testing.T) {
 }
 
 func TestWaitEndsWithItsContext(t *testing.T) {
-	server := httptest.NewServer(newHandler(t, -1, false))
+	server := httptest.NewServer(newHandler(t, silent, false))
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL)
 	id, err := c.Send(context.Background(), client.Command{ProductKey: product, DeviceName: vin, Command: codec.CommandControl, Unit: query})
@@ -134,7 +153,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	server := httptest.NewServer(newHandler(t, 0, false))
+	server := httptest.NewServer(newHandler(t, confirms, false))
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL)
 	ctx := context.Background()
@@ -172,7 +191,7 @@ func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "admin.sock")
 	listener, err := net.Listen("unix", path)
 	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(newHandler(t, 0, true))
+	server := httptest.NewUnstartedServer(newHandler(t, confirms, true))
 	require.NoError(t, server.Listener.Close())
 	server.Listener = listener
 	server.Start()
@@ -192,7 +211,7 @@ func TestUnixSocket(t *testing.T) {
 
 // TestTyped: a query, a setting and a control against a vehicle, from names to the values of the answer.
 func TestTyped(t *testing.T) {
-	server := httptest.NewServer(newHandler(t, 0, false))
+	server := httptest.NewServer(newHandler(t, confirms, false))
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

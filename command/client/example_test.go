@@ -5,15 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/command/client"
 )
 
-// A vehicle's settings are asked for and changed; each call waits for the vehicle's answer.
+// A vehicle's settings are asked for and changed; each call waits for the vehicle's answer. The gateway of the example has
+// one vehicle, which reports every 10 seconds and sends a heartbeat every minute.
 func Example() {
-	c, err := client.New(client.Options{BaseURL: "http://127.0.0.1:8960", AccessKeyID: "testid", AccessKeySecret: "testsecret"})
+	url, stop := startGateway()
+	defer stop()
+
+	c, err := client.New(client.Options{BaseURL: url, AccessKeyID: "testid", AccessKeySecret: "testsecret"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -32,8 +38,41 @@ func Example() {
 	for _, p := range params {
 		fmt.Println(p.Name, p.Value, p.Unit)
 	}
-	if _, err := c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "10s"}); err != nil {
+	r, err := c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "20s"})
+	if err != nil {
 		log.Fatal(err)
+	}
+	fmt.Println(r.State, r.Flag)
+
+	_, err = c.Query(ctx, client.Device{ProductKey: "gbt32960", DeviceName: "LTEST000000000002"}, "reportPeriod")
+	fmt.Println("a device that nobody has registered:", errors.Is(err, client.ErrNoDevice))
+	// Output:
+	// reportPeriod 10 s
+	// heartbeatPeriod 60 s
+	// answered success
+	// a device that nobody has registered: true
+}
+
+// startGateway serves the API in front of one vehicle.
+func startGateway() (url string, stop func()) {
+	api, end, err := newAPI(func(f codec.Frame, reply func(codec.Frame)) {
+		if f.Command() != codec.CommandParamQuery {
+			confirms(f, reply)
+			return
+		}
+		values := append(codec.AppendTime(nil, time.Now()), 2, 0x02, 0, 10, 0x09, 60) // tables B.10, B.11: two parameters
+		go reply(codec.AppendAnswer(nil, f, codec.FlagSuccess, values))
+	}, false)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(api)
+	return server.URL, func() {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		server.Close()
+		if err := end(); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 
