@@ -43,14 +43,14 @@ A value is taken from the flag, else from the environment, else from the file (`
 it is the default. A flag that may be repeated replaces the file's list; its variable holds the values separated by commas.
 Durations are written ` + "`500ms`, `30s`, `5m`, `168h`" + `, sizes ` + "`65536`, `64KiB`, `1MiB`, `20GiB`" + `. An unknown key is refused with its line.
 
-    tboxgate config check --config tboxgate.yaml    # says what is wrong, one line each
+    tboxgate config check --config tboxgate.yaml    # says what is wrong, one line each, in certificate files as well
     tboxgate config print --config tboxgate.yaml    # what file, environment and flags make together
 
 What is reached from outside needs credentials: vehicles are registered (` + "`tboxgate vehicles import`" + `), platforms have a password,
 calls of the API are signed, and an admin or NATS address that is not loopback needs ` + "`admin.token`" + ` or ` + "`nats.user`" + `. ` + "`--dev`" + ` lets
 any vehicle in and therefore listens on loopback only.
 
-The key that seals the secrets in the data directory is the file ` + "`seal.key`" + ` there, or ` + "`TBOXGATE_SEAL_KEY`" + ` (64 hex digits). Keep a copy
+The key that seals the secrets in the data directory is the file ` + "`seal.key`" + ` there, or ` + "`TBOXGATE_SEAL_KEY`" + ` (64 hex digits, or base64). Keep a copy
 of it apart from the data's.
 
 ## Example

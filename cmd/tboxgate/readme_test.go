@@ -72,8 +72,13 @@ var newcomersSteps = []string{"serve", "simulate", "sessions", "tail", "send", "
 func TestREADME(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
-	first := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(goRun) + "(serve .*?) +#").FindSubmatch(readme)
+	first := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(goRun) + "(serve .*?) +#(.*)").FindSubmatch(readme)
 	require.NotNil(t, first, "the README starts a gateway")
+	defaults, err := loadConfig(configSource{env: func(string) (string, bool) { return "", false }, flags: map[string][]string{"dev": {"true"}}})
+	require.NoError(t, err)
+	for _, address := range []string{defaults.Listeners[0].Address, defaults.API.Address, defaults.Admin.Address} {
+		require.Contains(t, string(first[2]), " "+address, "the ports that are shown are those that it takes")
+	}
 	commands := append([]readmeCommand{{args: strings.Fields(string(first[1]))}}, readmeCommands(t, string(readme))...)
 
 	// What is shown uses the default ports and the default directory in the one at hand. Here ports and directory are
