@@ -93,7 +93,7 @@ func (d *Dispatcher) changed(t *task, frame codec.Frame) {
 func (d *Dispatcher) save(t *task) {
 	value, err := json.Marshal(&t.result)
 	if err != nil {
-		d.o.Logger.Error("command result cannot be written as JSON", "messageId", t.result.MessageID, "err", err)
+		d.o.Logger.Error("command result cannot be written as JSON", "messageId", t.result.MessageID, "error", err)
 		return
 	}
 	d.results.unsaved[t] = struct{}{}
@@ -120,7 +120,7 @@ func (d *Dispatcher) saved(t *task, version int, err error) {
 		return // a newer write is under way, or nobody waits any more
 	}
 	if r.retry == nil {
-		d.o.Logger.Warn("command results are not stored, trying again", "err", err)
+		d.o.Logger.Warn("command results are not stored, trying again", "error", err)
 		r.retry = time.AfterFunc(saveRetry, d.saveAgain)
 	}
 }
@@ -248,7 +248,7 @@ func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
 		}
 	})
 	if err != nil && ctx.Err() == nil {
-		d.o.Logger.Warn("commands that an earlier run left open are not announced", "err", err)
+		d.o.Logger.Warn("commands that an earlier run left open are not announced", "error", err)
 	}
 	d.mu.Lock()
 	over = true

@@ -141,7 +141,7 @@ func (d *Dispatcher) handedOver(sl *slot, t *task, id uint64, err error) {
 		if err != nil {
 			t.tries--
 			d.arm(sl, busyRetry)
-			d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, "vin", t.key.vin, "err", err)
+			d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, "vin", t.key.vin, "error", err)
 		} else {
 			d.sent(t)
 		}

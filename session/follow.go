@@ -10,7 +10,7 @@ import (
 func (r *Registry) follow(key string, value []byte) {
 	productKey, vin, err := parseDeviceKey(key)
 	if err != nil {
-		r.log.Warn("device bucket: a key that is none of ours", "key", key, "err", err)
+		r.log.Warn("device bucket: a key that is none of ours", "key", key, "error", err)
 		return
 	}
 	product := r.names.intern(productKey)
@@ -20,7 +20,7 @@ func (r *Registry) follow(key string, value []byte) {
 	}
 	rec, writer, err := parseStored(value, product, r.names)
 	if err != nil {
-		r.log.Warn("device bucket: an entry that cannot be read", "key", key, "err", err)
+		r.log.Warn("device bucket: an entry that cannot be read", "key", key, "error", err)
 		return
 	}
 	r.followPut(vin, rec, writer)

@@ -223,7 +223,7 @@ func (p *Platforms) follow(key string, value []byte) {
 		id, err = codec.ParseVIN(code)
 	}
 	if err != nil {
-		p.log.Warn("platform bucket: a key that is none of ours", "key", key, "err", err)
+		p.log.Warn("platform bucket: a key that is none of ours", "key", key, "error", err)
 		return
 	}
 	if value == nil {
@@ -235,7 +235,7 @@ func (p *Platforms) follow(key string, value []byte) {
 	}
 	e := &platform{}
 	if err := json.Unmarshal(value, e); err != nil {
-		p.log.Warn("platform bucket: an entry that cannot be read", "key", key, "err", err)
+		p.log.Warn("platform bucket: an entry that cannot be read", "key", key, "error", err)
 		return
 	}
 	p.set(id, e)

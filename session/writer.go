@@ -313,7 +313,7 @@ func (r *Registry) landed(sh *registryShard, vin codec.VIN, round int, err error
 	turned := r.writer.outcome(round, err)
 	switch {
 	case turned && err != nil:
-		r.log.Warn("the store does not take device entries; they are written when it does", "vin", vin.String(), "err", err)
+		r.log.Warn("the store does not take device entries; they are written when it does", "vin", vin.String(), "error", err)
 	case turned:
 		r.log.Info("the store takes device entries again")
 	}

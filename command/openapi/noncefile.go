@@ -75,7 +75,7 @@ func (f *nonceFiles) path(span int64) string {
 func (f *nonceFiles) append(key [16]byte, minute int64) {
 	err := f.write(key, minute)
 	if err != nil && !f.broken {
-		f.log.Error("used nonces are not written down: a call could be repeated after a restart", "err", err)
+		f.log.Error("used nonces are not written down: a call could be repeated after a restart", "error", err)
 	}
 	f.broken = err != nil
 }
@@ -127,7 +127,7 @@ func (f *nonceFiles) expire(oldest int64) {
 			_ = file.Close() // nothing of it is needed any more
 		}
 		if err := os.Remove(f.path(span)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			f.log.Warn("a file of used nonces stays behind", "err", err)
+			f.log.Warn("a file of used nonces stays behind", "error", err)
 		}
 		delete(f.open, span)
 	}

@@ -217,7 +217,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var front *frontError
 	var business *businessError
 	if err != nil && !errors.As(err, &front) && !errors.As(err, &business) {
-		h.o.Logger.Error("api call failed", "action", info.Action, "requestId", a.requestID, "err", err)
+		h.o.Logger.Error("api call failed", "action", info.Action, "requestId", a.requestID, "error", err)
 	}
 }
 
@@ -259,7 +259,7 @@ func (h *Handler) operate(ctx context.Context, op operation, c *call) (fields []
 		}
 		var business *businessError
 		if err != nil && c.sent && !errors.As(err, &business) {
-			h.o.Logger.Error("api call failed after the command was sent", "requestId", c.requestID, "err", err)
+			h.o.Logger.Error("api call failed after the command was sent", "requestId", c.requestID, "error", err)
 			err = errAfterSend
 		}
 	}()

@@ -249,7 +249,7 @@ func (d *Devices) note(e PresenceEvent) {
 	}
 	d.kv.PutAsync(k.bucketKey()+lastSuffix, value, func(err error) {
 		if err != nil {
-			d.log.Warn("the presence of an MQTT device is not stored", "productKey", k.product, "deviceName", k.name, "err", err)
+			d.log.Warn("the presence of an MQTT device is not stored", "productKey", k.product, "deviceName", k.name, "error", err)
 		}
 	})
 }
@@ -283,7 +283,7 @@ func (d *Devices) follow(key string, value []byte) {
 	name, isLast := strings.CutSuffix(key, lastSuffix)
 	k, err := parseKey(name)
 	if err != nil {
-		d.log.Warn("MQTT device bucket: a key that is none of ours", "key", key, "err", err)
+		d.log.Warn("MQTT device bucket: a key that is none of ours", "key", key, "error", err)
 		return
 	}
 	switch {
@@ -305,7 +305,7 @@ func (d *Devices) follow(key string, value []byte) {
 		}
 	}
 	if err != nil {
-		d.log.Warn("MQTT device bucket: an entry that cannot be read", "key", key, "err", err)
+		d.log.Warn("MQTT device bucket: an entry that cannot be read", "key", key, "error", err)
 		return
 	}
 	d.changed(k)

@@ -133,7 +133,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	}
 	if err := h.b.store(s, pk); err != nil {
 		if !errors.Is(err, context.Canceled) {
-			h.b.o.Log.Error("a message of an MQTT device is not stored and not acknowledged", "productKey", s.key.product, "deviceName", s.key.name, "err", err)
+			h.b.o.Log.Error("a message of an MQTT device is not stored and not acknowledged", "productKey", s.key.product, "deviceName", s.key.name, "error", err)
 		}
 		s.stop(session.ReasonKicked, packets.ErrServerBusy)
 		return pk, packets.ErrRejectPacket

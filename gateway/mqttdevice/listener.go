@@ -86,7 +86,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 			return
 		}
 		if err != nil {
-			l.log.Warn("MQTT connections cannot be accepted at the moment", "address", l.Address(), "err", err)
+			l.log.Warn("MQTT connections cannot be accepted at the moment", "address", l.Address(), "error", err)
 			time.Sleep(acceptPause)
 			continue
 		}
@@ -119,7 +119,7 @@ func (l *listener) serve(c net.Conn, establish listeners.EstablishFn) {
 	if l.certs != nil {
 		config, err := l.certs.Current(time.Now())
 		if err != nil {
-			l.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "address", l.Address(), "err", err)
+			l.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "address", l.Address(), "error", err)
 		}
 		served = tls.Server(c, config)
 	}

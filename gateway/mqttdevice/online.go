@@ -141,5 +141,5 @@ func (b *Broker) refuse(cl *mqtt.Client, sign signature, reason string, err erro
 		r.ProductKey, r.DeviceName = "", ""
 	}
 	b.o.Refused(r)
-	b.o.Log.Info("MQTT device refused", "reason", reason, "productKey", r.ProductKey, "deviceName", r.DeviceName, "remote", r.Remote, "err", err)
+	b.o.Log.Info("MQTT device refused", "reason", reason, "productKey", r.ProductKey, "deviceName", r.DeviceName, "remote", r.Remote, "error", err)
 }
