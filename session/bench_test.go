@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/session/memkv"
@@ -117,6 +118,51 @@ func BenchmarkRegistry(b *testing.B) {
 		}
 	}
 	b.ReportMetric(bytes, "B/device")
+	if err := r.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// farLink is a link with memory of its own, as a connection has.
+type farLink struct {
+	testLink
+	listener string
+	_        [200]byte
+}
+
+func (l *farLink) Listener() string { return l.listener }
+
+// BenchmarkFleetSummary counts a million vehicles: all registered, seven in ten of them online here on two
+// listeners, the others offline.
+func BenchmarkFleetSummary(b *testing.B) {
+	r, err := OpenRegistry(b.Context(), memkv.New(), RegistryOptions{Node: "n1"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	table := NewTable(nil, "n1")
+	now := time.Now()
+	product := r.names.intern("gbt32960")
+	listeners := [2]string{"0.0.0.0:8999", "0.0.0.0:8998"}
+	sessions := make([]Session, million)
+	for i := range sessions {
+		v := benchVIN(i)
+		rec := record{product: product, registered: 1, changed: 1, online: 1, offline: now.Add(-time.Duration(i) * time.Second).UnixMilli()}
+		if s := &sessions[i]; i%10 < 7 {
+			s.ID, s.VIN, s.ProductKey, s.Edition, s.Link = uint64(i+1), v, "gbt32960", codec.Edition2016, &farLink{listener: listeners[i%2]}
+			s.Seen(now.Add(-time.Duration(i%1000) * time.Second))
+			s.Clocked(codec.MakeTime(now.Add(-time.Duration(i%100)*time.Second)), now)
+			table.Login(s)
+			rec.online, rec.offline, rec.node = now.UnixMilli(), 0, r.node
+		}
+		r.shard(v).devices[v] = rec
+	}
+	f := Fleet{Table: table, Registry: r}
+	b.ReportAllocs()
+	for b.Loop() {
+		if sum := f.Summary(now); sum.Online != million*7/10 || sum.Offline != million*3/10 || sum.ClockKnown != sum.Online {
+			b.Fatal(sum)
+		}
+	}
 	if err := r.Close(context.Background()); err != nil {
 		b.Fatal(err)
 	}

@@ -55,17 +55,17 @@ type ListenerCount struct {
 // listened is a Link that knows where its peer connected.
 type listened interface{ Listener() string }
 
-// Summary counts everything once. It takes some 0.2 s for a million vehicles; no lock is held for more than a shard.
+// Summary counts everything once; no lock is held for more than a shard. BenchmarkFleetSummary: 0.36 s of one core for a million
+// vehicles of which 700,000 are online, most of it waiting for memory.
 func (f Fleet) Summary(now time.Time) FleetSummary {
 	sum := FleetSummary{At: At(now)}
-	counts := map[ListenerCount]int{}
 	f.Table.Each(func(s *Session) bool {
 		sum.Online++
-		k := ListenerCount{Platform: s.Platform != "", Edition: s.Edition}
+		listener := ""
 		if l, ok := s.Link.(listened); ok {
-			k.Listener = l.Listener()
+			listener = l.Listener()
 		}
-		counts[k]++
+		sum.countSession(listener, s.Platform != "", s.Edition)
 		sum.countSilent(now.Sub(s.LastSeen()))
 		if off, ok := s.ClockOff(); ok {
 			sum.ClockKnown++
@@ -83,12 +83,19 @@ func (f Fleet) Summary(now time.Time) FleetSummary {
 		}
 		return true
 	})
-	for k, n := range counts {
-		k.Sessions = n
-		sum.Sessions = append(sum.Sessions, k)
-	}
 	f.Registry.count(&sum, now)
 	return sum
+}
+
+// countSession counts one session. There are few kinds, so looking through them is faster than a map.
+func (sum *FleetSummary) countSession(listener string, platform bool, edition codec.Edition) {
+	for i := range sum.Sessions {
+		if c := &sum.Sessions[i]; c.Platform == platform && c.Edition == edition && c.Listener == listener {
+			c.Sessions++
+			return
+		}
+	}
+	sum.Sessions = append(sum.Sessions, ListenerCount{Listener: listener, Platform: platform, Edition: edition, Sessions: 1})
 }
 
 func (sum *FleetSummary) countSilent(silent time.Duration) {
