@@ -132,6 +132,7 @@ consumers: ## run the example consumers against a gateway (needs python3 and a J
 monitoring: ## test rules and dashboards with promtool and a real Prometheus (needs both)
 	$(GO) vet -tags prometheus ./docs/monitoring
 	$(GO) test -count=1 -tags prometheus ./docs/monitoring
+	cd docs/monitoring/grafanatest && $(GO) vet ./... && $(GO) test ./...
 
 .PHONY: mosquitto
 mosquitto: ## try the broker for MQTT devices with mosquitto's clients (needs mosquitto_pub and mosquitto_sub)
