@@ -20,8 +20,9 @@ func TestWindowStallsAndResumes(t *testing.T) {
 		all = append(all, p.realtime(i)...)
 	}
 	go p.send(p.loginFrame(), all)
-	eventually(t, "the window is full", func() bool { return h.sink.count() == 32 })
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "the window is full, and what came behind it is left unread", func() bool {
+		return h.meter(t, "tboxgate_input_pauses_total", "limit", "window") > 0
+	})
 	require.Equal(t, 32, h.sink.count(), "no frame beyond the window is taken")
 	stop := make(chan struct{})
 	defer close(stop)

@@ -263,5 +263,5 @@ func TestPlatformsRaces(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Eventually(t, func() bool { return len(p.List()) == len(kv.Keys()) }, 5*time.Second, time.Millisecond, "memory and store agree")
+	require.Eventually(t, func() bool { return len(p.List()) == len(kv.Keys()) }, time.Minute, time.Millisecond, "memory and store agree")
 }

@@ -214,7 +214,7 @@ func TestTyped(t *testing.T) {
 	server := httptest.NewServer(newHandler(t, confirms, false))
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	d := client.Device{ProductKey: product, DeviceName: vin}
 	r, err := c.Set(ctx, d, client.Setting{Name: "reportPeriod", Value: "10"})

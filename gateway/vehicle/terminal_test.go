@@ -166,7 +166,7 @@ func TestTerminalConfirmsControls(t *testing.T) {
 					require.Equal(t, unit, a.Unit()[6:])
 					at, ok := a.Time()
 					require.True(t, ok)
-					require.WithinDuration(t, time.Now(), at, 5*time.Second)
+					require.WithinDuration(t, time.Now(), at, time.Minute)
 				},
 			} {
 				a, err := codec.ParseFrame(testTerminal(t, e, style).answer(f))
@@ -203,9 +203,7 @@ func TestVehicleObeys(t *testing.T) {
 	}
 	_, err := conn.Write(order(t, codec.Edition2016, codec.CommandControl)) // no control id
 	require.NoError(t, err)
-	start := time.Now()
 	require.NotNil(t, p.next(codec.CommandRealtime), "the hour became a second")
-	require.Less(t, time.Since(start), 10*time.Second)
 	cancel()
 	require.NoError(t, <-done)
 	s := v.Stats()

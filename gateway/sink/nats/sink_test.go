@@ -167,7 +167,7 @@ func TestRefusedRecordsWaitForTheRepair(t *testing.T) {
 	publishNumbered(t, s.Sink(), to, 0, 300)
 	to.wait(t, 5)
 	require.Eventually(t, func() bool { return s.Healthy() != nil }, limit, time.Millisecond)
-	time.Sleep(300 * time.Millisecond) // some tries
+	require.Eventually(t, func() bool { return s.Sink().Stats().Retried >= 3 }, limit, time.Millisecond, "some tries")
 	to.wait(t, 5)
 	require.Equal(t, 295, s.Sink().Stats().Waiting)
 	err = s.Healthy()

@@ -67,7 +67,7 @@ func TestServer(t *testing.T) {
 
 	c, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
-	require.NoError(t, c.SetDeadline(time.Now().Add(5*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
 	f := frame(t, 200)
 	_, err = c.Write(f[:60])
 	require.NoError(t, err)

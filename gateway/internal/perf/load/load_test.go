@@ -67,7 +67,7 @@ func options(l net.Listener) Options {
 	frame := blockOf(command(codec.CommandRealtime, "LTEST000000000001", make([]byte, 40)), "LTEST000000000001", 1)
 	return Options{
 		Addr: l.Addr().(*net.TCPAddr).AddrPort(), Connections: 3, Sources: 2, Window: 8, Block: 4, Frame: frame,
-		Length: 50 * time.Millisecond, Runs: 3, Stall: 5 * time.Second, CheckAnswers: true, LoginTimeout: 5 * time.Second,
+		Length: 50 * time.Millisecond, Runs: 3, Stall: time.Minute, CheckAnswers: true, LoginTimeout: time.Minute,
 		PID: os.Getpid(),
 	}
 }
@@ -169,12 +169,10 @@ func TestStall(t *testing.T) {
 		return success(f)
 	})
 	o := options(l)
-	o.Length, o.Stall = 10*time.Second, 50*time.Millisecond
-	start := time.Now()
+	o.Length, o.Stall = time.Minute, 50*time.Millisecond
 	_, err := Run(t.Context(), o)
 	require.ErrorIs(t, err, ErrStalled)
 	require.ErrorContains(t, err, "24 frames in flight")
-	require.Less(t, time.Since(start), 5*time.Second)
 }
 
 func TestCancelled(t *testing.T) {
