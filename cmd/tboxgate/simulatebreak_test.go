@@ -26,6 +26,7 @@ func balanced(t *testing.T, out summary) {
 // TestSimulateReconnect: with --reconnect a break is no failure when all that it left without an answer has been reissued and
 // answered, and is one when nobody is there any more.
 func TestSimulateReconnect(t *testing.T) {
+	t.Parallel()
 	for _, comesBack := range []bool{true, false} {
 		t.Run(fmt.Sprint(comesBack), func(t *testing.T) {
 			t.Parallel()

@@ -55,6 +55,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // TestSimulateCountersOnBothSides plays each fault of a script against this gateway: what simulate counts, the gateway's metrics count too.
 func TestSimulateCountersOnBothSides(t *testing.T) {
+	t.Parallel()
 	for fault, check := range map[string]func(t *testing.T, out summary, seen func(metric string, labels ...string) float64){
 		"{fault: splitFrames, for: 1m}": func(t *testing.T, _ summary, seen func(string, ...string) float64) {
 			require.Zero(t, seen("tboxgate_bad_frames_total"))

@@ -13,6 +13,7 @@ import (
 // TestSimulateOverTLS drives vehicles and platforms, and points the probe, at this gateway's own TLS listeners: one that shows a
 // certificate, and one that wants one of each vehicle, with its VIN in it.
 func TestSimulateOverTLS(t *testing.T) {
+	t.Parallel()
 	files := t.TempDir()
 	ca := newTestCA(t, files)
 	vins := []string{"LTEST000000000001", "LTEST000000000002", "LTEST000000000003"}

@@ -98,6 +98,7 @@ func terminal(t *testing.T, width, height int) (ours, theirs *os.File) {
 // TestSimulateOnATerminal: the table is drawn over itself, in the rows and columns that there are and without colours, and the
 // summary alone is left; a terminal that cannot go up gets lines.
 func TestSimulateOnATerminal(t *testing.T) {
+	t.Parallel()
 	g := serve(t, dataDir(t), "--dev", "--sink", "discard")
 	for i, c := range []struct {
 		name          string
