@@ -48,7 +48,8 @@ func (n *node) pendingCommands() []metrics.PendingCommands {
 
 func (n *node) watch() {
 	sources := metrics.Sources{
-		Sessions: n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.sinks.healthy,
+		LastStates: n.lastStates(),
+		Sessions:   n.table.Len, Devices: n.state.registry.Len, StoreHealthy: n.sinks.healthy,
 		Platforms:    func() int { return len(n.state.platforms.List()) },
 		StoreBacklog: n.sinks.backlog,
 		StoreSpace:   n.storeSpace,
@@ -62,6 +63,14 @@ func (n *node) watch() {
 		sources.Duplicates = n.marker.Stats
 	}
 	n.metrics.Watch(sources)
+}
+
+// lastStates tells how late last known states are; nil where none are kept.
+func (n *node) lastStates() func() (time.Duration, int) {
+	if n.last == nil {
+		return nil
+	}
+	return func() (time.Duration, int) { return n.last.Lag(), n.last.Waiting() }
 }
 
 // fleet answers questions about all vehicles.

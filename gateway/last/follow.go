@@ -40,6 +40,7 @@ const (
 	makeWayTime = 500 * time.Millisecond // so long after they were last seen
 	share       = 24                     // meanwhile the pauses are so many times as long as the pages take
 	longestWait = 2 * time.Second        // between pages, whatever the last one took
+	shareLag    = 30 * time.Second       // behind by more it takes more time again: the pauses shrink as the lag grows
 )
 
 // follow reads the batched stream until the keeper is closed.
@@ -56,8 +57,8 @@ func (k *Keeper) follow() {
 }
 
 // followOnce reads from the last position until it fails. It asks for pages and has no consumer, so that it alone
-// says how much the server does for it: while records wait for the store it leaves long pauses between pages, falls behind,
-// and reads on where it was when the store has time again.
+// says how much the server does for it: while records wait for the store it leaves long pauses between pages and falls behind,
+// the shorter ones the further it is behind; and reads on where it was when the store has time again.
 func (k *Keeper) followOnce() error {
 	position, err := k.begin(k.ctx)
 	if err != nil {
@@ -79,12 +80,40 @@ func (k *Keeper) followOnce() error {
 			busy = time.Now()
 		}
 		if time.Since(busy) < makeWayTime {
-			pause = max(pause, min(share*time.Since(began), longestWait))
+			pause = max(pause, makeWayPause(time.Since(began), k.Lag()))
 		}
 		if k.wait(pause) != nil {
 			return k.ctx.Err()
 		}
 	}
+}
+
+// makeWayPause is how long to leave the store alone after a page that took so long. A lag that grew would grow for as long as
+// the store is busy; so from shareLag on the pause is divided by it, until the follower reads as fast as others write.
+func makeWayPause(took, lag time.Duration) time.Duration {
+	pause := min(share*took, longestWait)
+	if lag > shareLag {
+		pause = time.Duration(float64(pause) * float64(shareLag) / float64(lag))
+	}
+	return pause
+}
+
+// Lag is how far the states are behind the stream in the batched layout: the age of the last message that was looked at
+// while more are waiting, 0 at the end of the stream. In the other layout, which asks for the newest, it is 0.
+func (k *Keeper) Lag() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.behind.IsZero() {
+		return 0
+	}
+	return time.Since(k.behind)
+}
+
+// setBehind notes when the last message that was looked at had been stored; the zero time: nothing is behind it.
+func (k *Keeper) setBehind(stored time.Time) {
+	k.mu.Lock()
+	k.behind = stored
+	k.mu.Unlock()
 }
 
 // begin returns the position to read on from, 0 when there is none.
@@ -137,19 +166,25 @@ func (k *Keeper) page(ctx context.Context, position uint64) (last uint64, end bo
 	if err != nil {
 		return 0, false, err
 	}
+	var at time.Time
 	for m, err := range messages {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			k.setBehind(time.Time{})
 			return last, true, nil
 		}
 		if err != nil {
 			return last, false, err
 		}
 		k.arrive(m.Subject, m.Data, m.Sequence)
-		last, end = m.Sequence, m.Header.Get("Nats-Num-Pending") == "0"
+		last, end, at = m.Sequence, m.Header.Get("Nats-Num-Pending") == "0", m.Time
 	}
 	if last == 0 { // the client's library says nothing when time runs out
 		return 0, false, fmt.Errorf("stream %s: no answer", stream.Batches)
 	}
+	if end {
+		at = time.Time{}
+	}
+	k.setBehind(at)
 	return last, end, nil
 }
 

@@ -78,7 +78,9 @@ type Keeper struct {
 	mu       sync.Mutex
 	touched  map[codec.VIN]int // times that vehicles without a session are still to be looked at
 	arrived  map[codec.VIN]*arrivals
-	position uint64 // of the batched stream: the last message that arrived
+	position uint64    // of the batched stream: the last message that arrived
+	behind   time.Time // when that message was stored; zero: there is none behind it
+	waiting  int       // vehicles in the queue
 
 	entries []stream.Entry // the follower's memory
 
@@ -242,6 +244,16 @@ func (k *Keeper) work(ctx context.Context, budget int) {
 	if len(k.queue) == 0 {
 		k.queue = nil
 	}
+	k.mu.Lock()
+	k.waiting = len(k.queue)
+	k.mu.Unlock()
+}
+
+// Waiting is how many vehicles had frames and wait for their turn.
+func (k *Keeper) Waiting() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.waiting
 }
 
 // look brings the state of one vehicle up to date.

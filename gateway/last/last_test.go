@@ -32,6 +32,7 @@ type world struct {
 	keeper *last.Keeper
 	batch  bool
 	busy   atomic.Int64 // what the keeper is told of the store
+	lagged atomic.Int64 // its greatest lag when it asked, behind a page and before a pause
 }
 
 func open(t testing.TB, dir string, batch bool) *world {
@@ -43,10 +44,17 @@ func open(t testing.TB, dir string, batch bool) *world {
 	s, err := nats.Open(t.Context(), o)
 	require.NoError(t, err)
 	w := &world{store: s, table: session.NewTable(nil, "gw1"), batch: batch}
+	var keeper atomic.Pointer[last.Keeper]
 	w.keeper = last.Start(last.Options{
 		JetStream: s.JetStream(), KV: s.KV(nats.BucketLast), Sessions: w.table, Node: "gw1", Batched: batch,
-		Backlog: func() int { return int(w.busy.Load()) }, Every: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Backlog: func() int {
+			if k := keeper.Load(); k != nil {
+				w.lagged.Store(max(w.lagged.Load(), int64(k.Lag())))
+			}
+			return int(w.busy.Load())
+		}, Every: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
+	keeper.Store(w.keeper)
 	return w
 }
 
@@ -285,6 +293,8 @@ func TestFollowerMakesWay(t *testing.T) {
 	for i, vin := range []string{"V0", "V1", "V2"} {
 		w.wait(t, vin, soc(97+i))
 	}
+	require.Positive(t, w.lagged.Load())
+	require.Eventually(t, func() bool { return w.keeper.Lag() == 0 && w.keeper.Waiting() == 0 }, patience, 5*time.Millisecond)
 }
 
 // BenchmarkLook is what one vehicle costs, once a second at most.

@@ -38,6 +38,8 @@ var (
 	descPlatforms = desc("platforms", "Platforms in the registry.")
 	descHealthy   = desc("store_healthy", "1 while the answering sink stores, else 0.")
 	descRestarts  = desc("store_restarts_total", "Times that the embedded store had given up after a failed write and was started again in the process.")
+	descLastLag   = desc("last_states_lag_seconds", "How far the last known states are behind the stream in the batched layout: the age of the last message that was looked at while more are waiting; else 0.")
+	descLastQueue = desc("last_states_waiting_vehicles", "Vehicles with new frames whose last known state waits for its turn.")
 	descBacklog   = desc("store_backlog_records", "Records that the answering sink holds until the store takes them.")
 )
 
@@ -48,7 +50,8 @@ type collector struct{ m *Metrics }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
-		descPlatforms, descHealthy, descBacklog, descRestarts} {
+		descPlatforms, descHealthy, descBacklog, descRestarts,
+		descLastLag, descLastQueue} {
 		ch <- d
 	}
 	for _, d := range append(spaceDescs(), roomDescs()...) {
@@ -128,6 +131,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	ask(descBacklog, sources.StoreBacklog)
 	if sources.StoreSpace != nil {
 		sources.StoreSpace().collect(ch)
+	}
+	if sources.LastStates != nil {
+		lag, waiting := sources.LastStates()
+		gauge(descLastLag, lag.Seconds())
+		gauge(descLastQueue, float64(waiting))
 	}
 	if sources.StoreStarts != nil {
 		counter(descRestarts, sources.StoreStarts())

@@ -64,9 +64,10 @@ type Sources struct {
 	StoreSpace   func() Space  // how much room is left for records
 	StoreStarts  func() uint64 // how often the embedded store was started again
 
-	Commands   func() []PendingCommands // that are not over
-	Duplicates func() duplicate.Stats   // reports that the store was asked about
-	Trace      func() trace.Stats       // of vehicles that are followed
+	Commands   func() []PendingCommands                // that are not over
+	Duplicates func() duplicate.Stats                  // reports that the store was asked about
+	Trace      func() trace.Stats                      // of vehicles that are followed
+	LastStates func() (lag time.Duration, waiting int) // of the keeper of last known states
 
 	Fleet func() session.FleetSummary // the fleet in numbers; asked at most every fleetEvery
 	Clock func() clock.Status         // of the machine

@@ -35,6 +35,7 @@ func full() *Metrics {
 		StoreHealthy: func() error { return nil },
 		StoreBacklog: func() int { return 5 },
 		StoreStarts:  func() uint64 { return 2 },
+		LastStates:   func() (time.Duration, int) { return 1500 * time.Millisecond, 3 },
 		StoreSpace: func() Space {
 			return Space{
 				Streams:  []StreamSpace{{Stream: "GBT32960", Bytes: 1 << 20, MaxBytes: 1 << 30, Age: time.Hour, Kept: 24 * time.Hour, Left: 23 * time.Hour}},
