@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -252,6 +253,24 @@ func (fl *crashFleet) forget(from, to time.Time) {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	maps.DeleteFunc(fl.answered, func(_ string, at time.Time) bool { return at.After(from) && at.Before(to) })
+}
+
+// TestChaosExport fills the disk that an export is written to: nothing is left there, and with room again it is whole.
+func TestChaosExport(t *testing.T) {
+	url, _ := halfStore(t, 20_000, func(http.ResponseWriter, *http.Request) {})
+	for _, format := range []string{"jsonl", "csv", "parquet"} {
+		disk := mount(t, "-t", "tmpfs", "-o", "size=16k", "tmpfs")
+		file := filepath.Join(disk, "out")
+		args := []string{"export", "--addr", url, "--token", "t", "--format", format, "--output", file}
+		code, _, stderr := tboxgate(t, "", args...)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "no space left on device")
+		require.Empty(t, entries(t, disk))
+		system(t, "mount", "-o", "remount,size=100m", disk)
+		code, _, stderr = tboxgate(t, "", args...)
+		require.Zero(t, code, stderr)
+		require.Equal(t, []string{"out"}, entries(t, disk))
+	}
 }
 
 // entries are the names in a directory.
