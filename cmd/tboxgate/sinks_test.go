@@ -170,13 +170,13 @@ func (l testKafkaListener) Accept() (net.Conn, error) {
 	return nc, nil
 }
 
-func startKafka(t *testing.T) *testKafka {
+func startKafka(t *testing.T, opts ...kfake.Opt) *testKafka {
 	t.Helper()
 	k := &testKafka{}
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ListenFn(func(network, address string) (net.Listener, error) {
+	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		l, err := net.Listen(network, address)
 		return testKafkaListener{l, k}, err
-	}))
+	}))...)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	k.Cluster = c
