@@ -138,6 +138,11 @@ monitoring: ## test rules and dashboards with promtool and a real Prometheus (ne
 mosquitto: ## try the broker for MQTT devices with mosquitto's clients (needs mosquitto_pub and mosquitto_sub)
 	$(GO) test -count=1 -tags mosquitto -run Mosquitto ./gateway/mqttdevice
 
+.PHONY: sinkclients
+sinkclients: ## run the commands of docs/sinks.md against sinks (needs kcat and mosquitto_sub)
+	$(GO) vet -tags sinkclients ./cmd/tboxgate
+	$(GO) test -count=1 -tags sinkclients -run 'TestKcat|TestMosquittoSub' ./cmd/tboxgate
+
 .PHONY: bench
 bench: ## run the benchmarks of the codec, the table and the store
 	$(GO) test -run '^$$' -bench . -benchmem ./codec ./session ./gateway/...
