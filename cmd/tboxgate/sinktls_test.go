@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -76,7 +78,7 @@ func TestKafkaClientCertificate(t *testing.T) {
 	g.interrupt(t)
 
 	g = serve(t, dataDir(t), "--dev", "--config", sinkConfig(""))
-	require.Contains(t, g.ready(t, 503), "certificate required")
+	require.Eventually(t, func() bool { return strings.Contains(g.ready(t, 503), "certificate required") }, patience, 20*time.Millisecond)
 	v = connectSinkVehicle(t, g.Addresses.Vehicles[0])
 	v.silent()
 	v.leave()
