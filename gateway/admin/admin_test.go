@@ -377,6 +377,9 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/vehicles", "[", 400, `{"error":"the body: `},
 		{"POST", "/v1/keys", `{"ID2":"x"}`, 400, `{"error":"the body: json: unknown field \"ID2\""}`},
 		{"POST", "/v1/vehicles", `{"vins":["` + strings.Repeat("x", 1<<20) + `"]}`, 413, `{"error":"the body is larger than 1048576 bytes"}`},
+		{"PATCH", "/v1/vehicles?productKey=gbt32960&vin=LTEST000000000001", "{}", 400, `{"error":"the body: disabled is missing"}`},
+		{"PATCH", "/v1/devices?productKey=mqtt1&deviceName=door", "{}", 400, `{"error":"the body: disabled is missing"}`},
+		{"PATCH", "/v1/keys?id=K", "{}", 400, `{"error":"the body: disabled is missing"}`},
 		{"GET", "/v1/none", "", 404, `{"error":"no such request: GET /v1/none"}`},
 		{"PUT", "/v1/keys", "", 404, `{"error":"no such request: PUT /v1/keys"}`},
 	} {

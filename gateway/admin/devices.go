@@ -44,18 +44,10 @@ func (a API) handleDevices(mux *http.ServeMux) {
 	})
 	mux.HandleFunc("POST /v1/devices", a.registerDevices)
 	mux.HandleFunc("PATCH /v1/devices", func(w http.ResponseWriter, r *http.Request) {
-		var req struct {
-			Disabled *bool `json:"disabled"`
+		if disabled, ok := readDisabled(w, r); ok {
+			q := r.URL.Query()
+			answer(w, struct{}{}, a.Devices.Disable(r.Context(), q.Get("productKey"), q.Get("deviceName"), disabled))
 		}
-		if !readBody(w, r, &req) {
-			return
-		}
-		if req.Disabled == nil {
-			writeError(w, http.StatusBadRequest, "the body: disabled is missing")
-			return
-		}
-		q := r.URL.Query()
-		answer(w, struct{}{}, a.Devices.Disable(r.Context(), q.Get("productKey"), q.Get("deviceName"), *req.Disabled))
 	})
 	mux.HandleFunc("DELETE /v1/devices", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
@@ -94,7 +86,7 @@ func (c *Client) RegisterDevices(ctx context.Context, productKey string, devices
 
 // DisableDevice sets whether an MQTT device is kept from connecting; ErrNotFound when it is not there.
 func (c *Client) DisableDevice(ctx context.Context, productKey, deviceName string, disabled bool) error {
-	return c.do(ctx, http.MethodPatch, "/v1/devices", deviceQuery(productKey, deviceName), map[string]bool{"disabled": disabled}, nil)
+	return c.do(ctx, http.MethodPatch, "/v1/devices", deviceQuery(productKey, deviceName), change{&disabled}, nil)
 }
 
 // DeleteDevice removes an MQTT device from a product; ErrNotFound when it is not there.

@@ -33,6 +33,24 @@ func readBody(w http.ResponseWriter, r *http.Request, v any) bool {
 	return false
 }
 
+// change is the body that disables a vehicle, a device or a key, or enables it.
+type change struct {
+	Disabled *bool `json:"disabled"`
+}
+
+// readDisabled reads a change, or answers why it cannot and returns false for ok.
+func readDisabled(w http.ResponseWriter, r *http.Request) (disabled, ok bool) {
+	var c change
+	if !readBody(w, r, &c) {
+		return false, false
+	}
+	if c.Disabled == nil {
+		writeError(w, http.StatusBadRequest, "the body: disabled is missing")
+		return false, false
+	}
+	return *c.Disabled, true
+}
+
 // answer writes v, or the error with the status that belongs to it.
 func answer(w http.ResponseWriter, v any, err error) {
 	if err == nil {

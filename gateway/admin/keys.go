@@ -67,15 +67,9 @@ func (a API) createKey(w http.ResponseWriter, r *http.Request) {
 	answer(w, key, err)
 }
 
-// keyChange is the body that changes a key.
-type keyChange struct {
-	Disabled bool `json:"disabled"`
-}
-
 func (a API) changeKey(w http.ResponseWriter, r *http.Request) {
-	var req keyChange
-	if readBody(w, r, &req) {
-		answer(w, struct{}{}, a.Keys.SetDisabled(r.Context(), r.URL.Query().Get("id"), req.Disabled))
+	if disabled, ok := readDisabled(w, r); ok {
+		answer(w, struct{}{}, a.Keys.SetDisabled(r.Context(), r.URL.Query().Get("id"), disabled))
 	}
 }
 
@@ -97,7 +91,7 @@ func (c *Client) CreateKey(ctx context.Context, n NewKey) (Key, error) {
 
 // DisableKey switches an access key off, or on again; ErrNotFound when there is none of that id.
 func (c *Client) DisableKey(ctx context.Context, id string, disabled bool) error {
-	return c.do(ctx, http.MethodPatch, "/v1/keys", url.Values{"id": {id}}, keyChange{disabled}, nil)
+	return c.do(ctx, http.MethodPatch, "/v1/keys", url.Values{"id": {id}}, change{&disabled}, nil)
 }
 
 // DeleteKey revokes an access key; ErrNotFound when there is none of that id.

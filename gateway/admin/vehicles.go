@@ -47,17 +47,12 @@ func (a API) importVehicles(w http.ResponseWriter, r *http.Request) {
 
 func (a API) disableVehicle(w http.ResponseWriter, r *http.Request) {
 	vin, ok := vinOf(w, r)
-	var req struct {
-		Disabled *bool `json:"disabled"`
-	}
-	if !ok || !readBody(w, r, &req) {
+	if !ok {
 		return
 	}
-	if req.Disabled == nil {
-		writeError(w, http.StatusBadRequest, "the body: disabled is missing")
-		return
+	if disabled, ok := readDisabled(w, r); ok {
+		answer(w, struct{}{}, a.Vehicles.Disable(r.Context(), r.URL.Query().Get("productKey"), vin, disabled))
 	}
-	answer(w, struct{}{}, a.Vehicles.Disable(r.Context(), r.URL.Query().Get("productKey"), vin, *req.Disabled))
 }
 
 func (a API) deleteVehicle(w http.ResponseWriter, r *http.Request) {
@@ -84,8 +79,7 @@ func (c *Client) Import(ctx context.Context, productKey string, vins []string) (
 
 // DisableVehicle sets whether a vehicle is kept from logging in; ErrNotFound when it is not there.
 func (c *Client) DisableVehicle(ctx context.Context, productKey string, vin codec.VIN, disabled bool) error {
-	body := map[string]bool{"disabled": disabled}
-	return c.do(ctx, http.MethodPatch, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, body, nil)
+	return c.do(ctx, http.MethodPatch, "/v1/vehicles", url.Values{"productKey": {productKey}, "vin": {vin.String()}}, change{&disabled}, nil)
 }
 
 // DeleteVehicle removes a vehicle from a product; ErrNotFound when it is not there.

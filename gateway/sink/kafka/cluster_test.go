@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -124,11 +123,7 @@ func (c *cluster) open(t *testing.T, o kafka.Options) *kafka.Sink {
 	o.Brokers, o.Logger = c.ListenAddrs(), slog.New(slog.DiscardHandler)
 	s, err := kafka.New(o)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		defer cancel()
-		_ = s.Close(ctx)
-	})
+	sinktest.Abandon(t, s)
 	return s
 }
 

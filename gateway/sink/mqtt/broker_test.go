@@ -2,7 +2,6 @@ package mqtt_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -165,10 +164,6 @@ func (b *testBroker) open(t *testing.T, o mqtt.Options) *mqtt.Sink {
 	o.URL, o.Logger = b.url(), slog.New(slog.DiscardHandler)
 	s, err := mqtt.New(o)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-		defer cancel()
-		_ = s.Close(ctx)
-	})
+	sinktest.Abandon(t, s)
 	return s
 }

@@ -118,6 +118,15 @@ func Close(t testing.TB, s sink.Sink) {
 	require.NoError(t, s.Close(ctx))
 }
 
+// Abandon ends a sink at the end of a test that may not have closed it, whatever is not stored by then.
+func Abandon(t testing.TB, s sink.Sink) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		_ = s.Close(ctx)
+	})
+}
+
 // Run runs the suite; newStore makes a fresh store for each of its tests.
 func Run(t *testing.T, newStore func(t *testing.T) Store) {
 	t.Run("each is stored once, in order", func(t *testing.T) { inOrder(t, newStore(t)) })
