@@ -13,7 +13,7 @@ type TLS struct {
 	Cert            string // PEM file: the server's certificate and its chain
 	Key             string // PEM file: its private key
 	ClientCA        string // PEM file: whoever has a certificate of these may connect, nobody else; "": no client certificate is asked for
-	RequireVINMatch bool   // a vehicle's certificate must name its VIN (common name or DNS name); needs ClientCA
+	RequireVINMatch bool   // a client's certificate must name its VIN, a platform's its code or user name (common name or DNS name); needs ClientCA
 }
 
 // loadCerts reads the files of a listener for the first time. expires is told

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -178,12 +179,17 @@ func about(c *conn) slog.Attr {
 }
 
 // aboutVIN is about for a frame that names its vehicle itself: the session is that vehicle's where a platform relays it.
-func aboutVIN(c *conn, vin codec.VIN) slog.Attr { return slog.Any("", place{c, vin}) }
+func aboutVIN(c *conn, vin codec.VIN) slog.Attr { return slog.Any("", place{c: c, vin: vin}) }
 
-// place is a connection, and the vehicle that a log line is about.
+// aboutPlatform is about for a platform login that is not taken.
+func aboutPlatform(c *conn, code codec.VIN) slog.Attr {
+	return slog.Any("", place{c: c, platform: code})
+}
+
+// place is a connection, and the vehicle, or the platform that has not logged in, that a log line is about.
 type place struct {
-	c   *conn
-	vin codec.VIN
+	c             *conn
+	vin, platform codec.VIN
 }
 
 // LogValue is what about shows. It runs on the loop, within the call that logs.
@@ -193,8 +199,8 @@ func (p place) LogValue() slog.Value {
 	if p.vin != (codec.VIN{}) {
 		attrs = append(attrs, slog.String("vin", p.vin.String()))
 	}
-	if link.Platform != "" {
-		attrs = append(attrs, slog.String("platform", link.Platform))
+	if platform := cmp.Or(link.Platform, p.platform.String()); platform != "" {
+		attrs = append(attrs, slog.String("platform", platform))
 	}
 	if link.Session != 0 {
 		attrs = append(attrs, slog.String("session", session.FormatID(link.Session)))

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bytes"
+
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/session"
@@ -84,7 +86,7 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 // certified says that the client certificate, where the listener wants it to, names the VIN.
 func (l *loop) certified(c *conn, vin codec.VIN) bool {
 	o := c.ln.opt.TLS
-	return o == nil || !o.RequireVINMatch || c.state == statePlatform || c.tls.isFor(vin)
+	return o == nil || !o.RequireVINMatch || c.state == statePlatform || c.tls.isFor(vin.String())
 }
 
 func (l *loop) newSession(c *conn, f codec.Frame, product string) *session.Session {
@@ -136,11 +138,15 @@ func (l *loop) platformLogin(c *conn, f codec.Frame) {
 		l.bad(c, metrics.BadVIN)
 		return
 	}
-	if r := l.checkPlatform(f); r != nil {
+	name := code.String()
+	l.g.opt.Sessions.PlatformUp(c, name) // before the check: whoever deletes the platform after it finds the link
+	if r := l.checkPlatform(c, f); r != nil {
+		if c.platform.Load() == nil {
+			l.g.opt.Sessions.LogoutLink(c, causeRefused.reason)
+		}
 		l.refuse(c, f, metrics.KindPlatform, r)
 		return
 	}
-	name := code.String()
 	c.id = session.NewID()
 	c.platform.Store(&platform{code: name, json: session.AppendWireString(nil, name), vin: code, id: c.id})
 	c.state = statePlatform
@@ -159,10 +165,15 @@ const (
 	loginSize     = 41
 )
 
-func (l *loop) checkPlatform(f codec.Frame) *refusal {
+// checkPlatform decides on a platform login. The client's certificate, where the listener wants it to, must name its code or its user.
+func (l *loop) checkPlatform(c *conn, f codec.Frame) *refusal {
 	u := f.Unit()
 	if f.TimeBytes() == nil || len(u) < loginSize {
 		return unreadable(f)
+	}
+	if o := c.ln.opt.TLS; o != nil && o.RequireVINMatch && !c.tls.isFor(f.VIN().String()) &&
+		!c.tls.isFor(codec.Text(bytes.TrimLeft(u[loginUser:loginPassword], "\x00"))) {
+		return &refusal{metrics.LoginCertificate, codec.FlagError}
 	}
 	if refused := l.g.opt.Gate.Platform(f.RawVIN(), u[loginUser:loginPassword], u[loginPassword:loginRule]); refused != nil {
 		return refusalOf(refused, f)
@@ -192,7 +203,15 @@ func (l *loop) awaitLogin(c *conn) {
 func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(kind, r.reason)
-	l.g.warn.Warn("login refused", aboutVIN(c, f.VIN()), "kind", kind, "reason", r.reason)
+	switch {
+	case r.reason == session.RefusedPlatformSealed:
+		l.g.warn.Error("login refused: the platform's password was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again",
+			aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason)
+	case kind == metrics.KindPlatform:
+		l.g.warn.Warn("login refused", aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason)
+	default:
+		l.g.warn.Warn("login refused", aboutVIN(c, f.VIN()), "kind", kind, "reason", r.reason)
+	}
 	l.tellRefused(c, f, kind, r.reason)
 	if c.ln.opt.RefuseLogin == RefuseAnswer {
 		l.reply(c, f, r.flag, f.TimeBytes())

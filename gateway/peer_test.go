@@ -108,10 +108,11 @@ func (h *heard) said() []string {
 
 // house is a gateway under test with everything it needs.
 type house struct {
-	g        *Gateway
-	sink     *heldSink
-	sessions *session.Table
-	commands *heard
+	g         *Gateway
+	sink      *heldSink
+	sessions  *session.Table
+	platforms *session.Platforms
+	commands  *heard
 
 	mu     sync.Mutex
 	events []session.PresenceEvent
@@ -145,13 +146,15 @@ func newHouse(t *testing.T, edit func(*Options)) *house {
 	require.NoError(t, err)
 	box, err := seal.New(make([]byte, 32))
 	require.NoError(t, err)
-	platforms, err := session.OpenPlatforms(ctx, memkv.New(), box, nil)
+	h.platforms, err = session.OpenPlatforms(ctx, memkv.New(), box, session.PlatformsOptions{
+		OnBarred: func(code codec.VIN) { h.sessions.ClosePlatform(code.String(), session.ReasonKicked) },
+	})
 	require.NoError(t, err)
-	t.Cleanup(platforms.Close)
-	require.NoError(t, platforms.Create(ctx, platformCode, "tester", "test-password", false))
+	t.Cleanup(h.platforms.Close)
+	require.NoError(t, h.platforms.Create(ctx, platformCode, "tester", "test-password", false))
 	opt := Options{
 		Listeners: []Listener{{Address: "127.0.0.1:0"}}, Sink: h.sink, Sessions: h.sessions, Commands: h.commands,
-		Gate: &session.Gate{Registry: reg, Platforms: platforms}, Metrics: metrics.New(), Node: "test", Loops: 2, DrainWindow: time.Millisecond,
+		Gate: &session.Gate{Registry: reg, Platforms: h.platforms}, Metrics: metrics.New(), Node: "test", Loops: 2, DrainWindow: time.Millisecond,
 	}
 	if edit != nil {
 		edit(&opt)

@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
@@ -203,6 +204,32 @@ func TestClientCertificates(t *testing.T) {
 	require.Error(t, err, "without a certificate")
 	_, err = login(other.issue("foreign", vin1))
 	require.Error(t, err, "with one that somebody else signed")
+}
+
+// TestPlatformCertificates: requireVinMatch binds a platform's link to its code or its user name; the password alone does not do.
+func TestPlatformCertificates(t *testing.T) {
+	a := newAuthority(t)
+	var log lockedBuffer
+	h := newHouse(t, func(o *Options) {
+		s := a.server()
+		s.ClientCA, s.RequireVINMatch = a.path("ca.pem"), true
+		o.Listeners[0].TLS = s
+		o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	login := func(password string, cert tls.Certificate) codec.Flag {
+		p, err := h.dialTLS(t, platformCode, &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{cert}})
+		require.NoError(t, err)
+		p.send(p.platformLogin(password))
+		return p.answer(codec.CommandPlatformLogin).Flag()
+	}
+	require.Equal(t, codec.FlagSuccess, login("test-password", a.issue("user", "tester")))
+	require.Equal(t, codec.FlagSuccess, login("test-password", a.issue("dns", "some company", "x", "tester")))
+	require.Equal(t, codec.FlagSuccess, login("test-password", a.issue("code", platformCode)))
+	require.Equal(t, codec.FlagError, login("wrong", a.issue("user", "tester")), "the certificate alone does not do either")
+	require.Equal(t, codec.FlagError, login("test-password", a.issue("car", vin1)), "a vehicle's certificate")
+	require.Equal(t, codec.FlagError, login("test-password", a.issue("none", "")))
+	require.Equal(t, 2.0, h.meter(t, "tboxgate_logins_total", "kind", "platform", "result", "certificate"))
+	require.Regexp(t, `msg="login refused" remote=\S+ platform=`+platformCode+` kind=platform reason=certificate`, log.String())
 }
 
 func TestCertificateReload(t *testing.T) {

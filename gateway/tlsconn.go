@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"time"
-
-	"github.com/tboxgate/tboxgate/codec"
 )
 
 // tlsConn is what a connection over TLS has besides: crypto/tls on top of a
@@ -90,15 +88,8 @@ func names(cert *x509.Certificate) []string {
 	return append(out, cert.DNSNames...)
 }
 
-// isFor reports whether the client's certificate names the VIN.
-func (t *tlsConn) isFor(vin codec.VIN) bool {
-	for _, n := range t.names {
-		if n == vin.String() {
-			return true
-		}
-	}
-	return false
-}
+// isFor reports whether the client's certificate names a VIN, platform or user.
+func (t *tlsConn) isFor(name string) bool { return slices.Contains(t.names, name) }
 
 // keep holds on to decrypted bytes, which may be the end of rest itself, for the next event; an idle connection keeps
 // no buffer.

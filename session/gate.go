@@ -17,6 +17,7 @@ const (
 	RefusedFull             = "registryFull"     // the VIN could not register itself, there are too many devices
 	RefusedPlatformUnknown  = "platformUnknown"  // no platform has this code
 	RefusedPlatformPassword = "platformPassword" // user name or password is wrong
+	RefusedPlatformSealed   = "sealKey"          // the platform's password is stored under another seal key
 )
 
 // Refusal says why a login is refused. Refusals are shared: do not change them.
@@ -45,6 +46,7 @@ var (
 	refusedProduct          = &Refusal{RefusedProduct}
 	refusedPlatformUnknown  = &Refusal{RefusedPlatformUnknown}
 	refusedPlatformPassword = &Refusal{RefusedPlatformPassword}
+	refusedPlatformSealed   = &Refusal{RefusedPlatformSealed}
 )
 
 // Gate holds the login rules. Its methods look at memory only, never block, and may run on an event
@@ -108,6 +110,8 @@ func (g *Gate) Platform(code, user, password []byte) *Refusal {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrPlatformSealed):
+		return refusedPlatformSealed
 	case !errors.Is(err, ErrPlatformUnknown):
 		return refusedPlatformPassword
 	case g.OpenPlatforms:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
@@ -38,6 +39,8 @@ var (
 	ErrPlatformExists = errors.New("session: the platform exists")
 	// ErrPlatformPassword: the user name or the password is wrong.
 	ErrPlatformPassword = errors.New("session: wrong user name or password of the platform")
+	// ErrPlatformSealed: user name and password were stored under another seal key, so nobody can tell whether they are right.
+	ErrPlatformSealed = errors.New("session: the platform's password was stored under another seal key")
 	// ErrPlatformInvalid: a code, user name or password cannot stand in a platform login.
 	ErrPlatformInvalid = errors.New("session: bad platform")
 )
@@ -49,6 +52,15 @@ type Platform struct {
 	ChangedAt Timestamp `json:"changedAt"` // when it was created or replaced
 }
 
+// PlatformsOptions says how Platforms work. The zero value will do.
+type PlatformsOptions struct {
+	// OnBarred, if there is one, is told of each platform whose open links may not stay, because it was deleted or its user
+	// name or password changed, by this node or another. It must not block.
+	OnBarred func(code codec.VIN)
+	// Logger is told of entries that cannot be used; nil for none.
+	Logger *slog.Logger
+}
+
 // Platforms knows the enterprise platforms that may log in (0x05). They are few and all in memory;
 // the bucket behind it may be shared by several nodes, whose changes it follows.
 //
@@ -57,6 +69,7 @@ type Platform struct {
 type Platforms struct {
 	kv   KV
 	box  *seal.Box
+	opt  PlatformsOptions
 	log  *slog.Logger
 	stop context.CancelFunc
 
@@ -81,14 +94,17 @@ type platform struct {
 	User      string    `json:"user"`
 	Salt      []byte    `json:"salt"`
 	Hash      []byte    `json:"hash"`
+	Mark      []byte    `json:"mark,omitempty"` // tells which seal key Hash was made with; entries of earlier versions have none
 	ChangedAt Timestamp `json:"changedAt"`
+
+	foreign bool // made with another seal key
 }
 
 // OpenPlatforms loads the platforms of the bucket and follows its changes until Close. ctx limits
-// the loading only. logger, which may be nil, is told of entries that cannot be read.
-func OpenPlatforms(ctx context.Context, kv KV, box *seal.Box, logger *slog.Logger) (*Platforms, error) {
+// the loading only.
+func OpenPlatforms(ctx context.Context, kv KV, box *seal.Box, opt PlatformsOptions) (*Platforms, error) {
 	p := &Platforms{
-		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), tombs: make(map[codec.VIN]platformTomb),
+		kv: kv, box: box, opt: opt, log: cmp.Or(opt.Logger, slog.New(slog.DiscardHandler)), tombs: make(map[codec.VIN]platformTomb),
 		decoy: platform{Salt: make([]byte, platformSaltSize), Hash: make([]byte, seal.MACSize)},
 	}
 	p.all.Store(&map[codec.VIN]*platform{})
@@ -113,7 +129,7 @@ func (p *Platforms) Close() { p.stop() }
 // header of its frames (1 to 17 bytes), user and password are what it sends in 0x05: up to 12 and
 // 1 to 20 bytes in GB 18030, the character set of the wire. The errors are ErrPlatformInvalid,
 // ErrPlatformExists unless replace is set, and those of the store, after which the platform may or
-// may not be there.
+// may not be there. Links that logged in with another user name or password are told of as barred.
 func (p *Platforms) Create(ctx context.Context, code, user, password string, replace bool) error {
 	id, err := platformCode(code)
 	if err != nil {
@@ -142,6 +158,10 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
 	}
 	e.Hash = p.box.MAC(nil, e.Salt, id[:], wireUser, wirePassword)
+	if have := (*p.all.Load())[id]; have != nil && p.Verify(id[:], wireUser, wirePassword) == nil {
+		e.Salt, e.Hash = have.Salt, have.Hash // nothing that its open links have shown has changed
+	}
+	e.Mark = p.mark(e)
 	value, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("session: create platform %q: %w", e.Code, err)
@@ -153,7 +173,7 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 	return nil
 }
 
-// Delete removes a platform and returns when that is in the store. Links that it has open stay. The
+// Delete removes a platform and returns when that is in the store; it is told of as barred. The
 // errors are ErrPlatformUnknown and those of the store.
 func (p *Platforms) Delete(ctx context.Context, code string) error {
 	id := codec.MakeVIN([]byte(code))
@@ -194,9 +214,9 @@ func (p *Platforms) List() []Platform {
 
 // Verify checks a platform login: code is the identifier of the frame's header, user and password
 // are the fields of its data unit with or without their padding. Padding is 0x00 on either side (an
-// old client pads on the left) and spaces at the end. The errors are ErrPlatformUnknown and
-// ErrPlatformPassword. It takes the same time whatever is wrong, a microsecond or two, and is safe
-// on an event loop.
+// old client pads on the left) and spaces at the end. The errors are ErrPlatformUnknown,
+// ErrPlatformPassword and ErrPlatformSealed. It takes the same time whatever is wrong, a microsecond
+// or two, and is safe on an event loop.
 func (p *Platforms) Verify(code, user, password []byte) error {
 	id := codec.MakeVIN(code)
 	e, known := (*p.all.Load())[id]
@@ -209,6 +229,8 @@ func (p *Platforms) Verify(code, user, password []byte) error {
 	switch {
 	case !known:
 		return ErrPlatformUnknown
+	case e.foreign:
+		return ErrPlatformSealed
 	case !same:
 		return ErrPlatformPassword
 	}
@@ -238,37 +260,56 @@ func (p *Platforms) follow(key string, value []byte) {
 		p.log.Warn("platform bucket: an entry that cannot be read", "key", key, "error", err)
 		return
 	}
+	if e.foreign = len(e.Mark) > 0 && !hmac.Equal(e.Mark, p.mark(e)); e.foreign {
+		p.log.Error("the platform cannot log in: its password was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again",
+			"platform", id.String())
+	}
 	p.set(id, e)
 }
+
+// mark is what only the seal key that made the hash of e can make of it.
+func (p *Platforms) mark(e *platform) []byte { return p.box.MAC(nil, e.Salt, []byte("mark"), e.Hash) }
 
 // set takes an entry into memory unless a newer one is there.
 func (p *Platforms) set(id codec.VIN, e *platform) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	old := *p.all.Load()
-	if have := old[id]; have != nil && have.ChangedAt.After(e.ChangedAt.Time) {
-		return
-	}
-	if t, ok := p.tombs[id]; ok && !e.ChangedAt.After(t.changed) {
+	have := old[id]
+	t, dead := p.tombs[id]
+	if have != nil && have.ChangedAt.After(e.ChangedAt.Time) || dead && !e.ChangedAt.After(t.changed) {
+		p.mu.Unlock()
 		return
 	}
 	all := maps.Clone(old)
 	all[id] = e
 	p.all.Store(&all)
+	p.mu.Unlock()
+	if have != nil && !bytes.Equal(have.Hash, e.Hash) {
+		p.bar(id)
+	}
+}
+
+// bar tells that the links of a platform may not stay open.
+func (p *Platforms) bar(id codec.VIN) {
+	if p.opt.OnBarred != nil {
+		p.opt.OnBarred(id)
+	}
 }
 
 // remove takes an entry out of memory unless it was changed after the given time: then it has been
 // created again since the deletion.
 func (p *Platforms) remove(id codec.VIN, changed time.Time) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	old := *p.all.Load()
 	if e := old[id]; e == nil || e.ChangedAt.After(changed) {
+		p.mu.Unlock()
 		return
 	}
 	all := maps.Clone(old)
 	delete(all, id)
 	p.all.Store(&all)
+	p.mu.Unlock()
+	p.bar(id)
 }
 
 // expectEcho has Watch's next report of a deletion of id taken for our own, and anything changed at

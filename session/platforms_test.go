@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/encoding/simplifiedchinese"
 
+	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/session/memkv"
 	"github.com/tboxgate/tboxgate/session/seal"
 )
@@ -27,7 +29,7 @@ func testBox(t testing.TB, fill byte) *seal.Box {
 
 func openPlatforms(t testing.TB, kv KV) *Platforms {
 	t.Helper()
-	p, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), nil)
+	p, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), PlatformsOptions{})
 	require.NoError(t, err)
 	return p
 }
@@ -195,14 +197,92 @@ func TestPlatformsKeepNoPassword(t *testing.T) {
 
 	// An entry under another platform's key, and one under another seal key, open nothing.
 	require.NoError(t, kv.Put(t.Context(), "C", a))
-	other, err := OpenPlatforms(t.Context(), kv, testBox(t, 2), nil)
+	other, err := OpenPlatforms(t.Context(), kv, testBox(t, 2), PlatformsOptions{})
 	require.NoError(t, err)
 	defer other.Close()
-	require.ErrorIs(t, other.Verify([]byte("A"), []byte("user"), []byte("swordfish")), ErrPlatformPassword)
+	require.ErrorIs(t, other.Verify([]byte("A"), []byte("user"), []byte("swordfish")), ErrPlatformSealed)
+	require.ErrorIs(t, other.Verify([]byte("A"), []byte("user"), []byte("wrong")), ErrPlatformSealed)
 	same := openPlatforms(t, kv)
 	defer same.Close()
 	require.ErrorIs(t, same.Verify([]byte("C"), []byte("user"), []byte("swordfish")), ErrPlatformPassword)
 	require.NoError(t, same.Verify([]byte("A"), []byte("user"), []byte("swordfish")))
+}
+
+// Whoever is deleted, or gets another user name or password, is told of: once by each node.
+func TestPlatformsBarred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv, ctx := memkv.New(), t.Context()
+		var mu sync.Mutex
+		var barred []string
+		node := func(name string) *Platforms {
+			p, err := OpenPlatforms(ctx, kv, testBox(t, 1), PlatformsOptions{OnBarred: func(code codec.VIN) {
+				mu.Lock()
+				defer mu.Unlock()
+				barred = append(barred, name+" "+code.String())
+			}})
+			require.NoError(t, err)
+			return p
+		}
+		a, b := node("a"), node("b")
+		said := func(what string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			require.ElementsMatch(t, want, barred, what)
+			barred = nil
+		}
+		require.NoError(t, a.Create(ctx, "A", "u", "1", false))
+		said("created")
+		require.NoError(t, a.Create(ctx, "A", "u", "1", true))
+		said("replaced by the same")
+		require.NoError(t, a.Create(ctx, "A", "u", "2", true))
+		said("another password", "a A", "b A")
+		require.NoError(t, b.Create(ctx, "A", "v", "2", true))
+		said("another user", "a A", "b A")
+		require.NoError(t, b.Delete(ctx, "A"))
+		said("deleted", "a A", "b A")
+		require.NoError(t, b.Create(ctx, "A", "v", "2", false))
+		said("created again")
+		require.NoError(t, a.Delete(ctx, "A"))
+		require.NoError(t, a.Create(ctx, "A", "v", "2", false))
+		require.NoError(t, a.Verify([]byte("A"), []byte("v"), []byte("2")))
+		said("deleted and created", "a A", "b A")
+		a.Close()
+		b.Close()
+	})
+}
+
+// A platform stored under another seal key is told of when it is read, with what to do; replacing it mends it.
+func TestPlatformsSealKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := memkv.New()
+		before := openPlatforms(t, kv)
+		require.NoError(t, before.Create(t.Context(), "A", "user", "swordfish", false))
+		before.Close()
+		var log bytes.Buffer
+		p, err := OpenPlatforms(t.Context(), kv, testBox(t, 2), PlatformsOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		require.NoError(t, err)
+		defer p.Close()
+		require.Regexp(t, `^time=\S+ level=ERROR msg="the platform cannot log in: its password was sealed with another seal key; put that key back .*, or create the platform again" platform=A\n$`, log.String())
+		require.ErrorIs(t, p.Verify([]byte("A"), []byte("user"), []byte("swordfish")), ErrPlatformSealed)
+		require.NoError(t, p.Create(t.Context(), "A", "user", "swordfish", true))
+		synctest.Wait()
+		require.NoError(t, p.Verify([]byte("A"), []byte("user"), []byte("swordfish")))
+
+		// An entry of an earlier version has no mark: it works, and under another key its password is wrong.
+		require.NoError(t, kv.Put(t.Context(), "B", regexp.MustCompile(`,"mark":"[^"]+"`).ReplaceAll(mustGet(t, kv, "A"), nil)))
+		synctest.Wait()
+		require.ErrorIs(t, p.Verify([]byte("B"), []byte("user"), []byte("swordfish")), ErrPlatformPassword)
+		require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("level=ERROR")))
+	})
+}
+
+func mustGet(t *testing.T, kv KV, key string) []byte {
+	t.Helper()
+	value, err := kv.Get(t.Context(), key)
+	require.NoError(t, err)
+	return value
 }
 
 func TestPlatformsStoreAway(t *testing.T) {
@@ -216,12 +296,12 @@ func TestPlatformsStoreAway(t *testing.T) {
 	require.NoError(t, p.Verify([]byte("A"), []byte("u"), []byte("1")), "logins go on")
 	require.ErrorIs(t, p.Verify([]byte("B"), []byte("u"), []byte("1")), ErrPlatformUnknown)
 	require.Empty(t, p.tombs)
-	_, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), nil)
+	_, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), PlatformsOptions{})
 	require.ErrorIs(t, err, away)
 	kv.Fail(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = OpenPlatforms(ctx, kv, testBox(t, 1), nil)
+	_, err = OpenPlatforms(ctx, kv, testBox(t, 1), PlatformsOptions{})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -232,7 +312,7 @@ func TestPlatformsForeignEntries(t *testing.T) {
 	require.NoError(t, kv.Put(t.Context(), "BAD", []byte("not JSON")))
 	require.NoError(t, kv.Put(t.Context(), "EMPTY", []byte("{}")))
 	var log bytes.Buffer
-	p, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), slog.New(slog.NewTextHandler(&log, nil)))
+	p, err := OpenPlatforms(t.Context(), kv, testBox(t, 1), PlatformsOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	require.NoError(t, err)
 	defer p.Close()
 	require.Equal(t, 3, bytes.Count(log.Bytes(), []byte("level=WARN")))

@@ -33,6 +33,7 @@ type tableShard struct {
 // linkSet holds the live sessions of one platform link, up to 10^5 of them. Its lock is taken
 // inside a shard's.
 type linkSet struct {
+	platform string // its code
 	mu       sync.Mutex
 	sessions map[codec.VIN]*Session
 }
@@ -134,6 +135,25 @@ func (t *Table) LogoutLink(link Link, reason Reason) []*Session {
 	return ended
 }
 
+// PlatformUp takes note of a link that a platform logs in on, until LogoutLink. The gateway calls it before it looks whether
+// the platform may: whoever bars the platform meanwhile and then calls ClosePlatform finds the link.
+func (t *Table) PlatformUp(link Link, code string) {
+	t.links.LoadOrStore(link, &linkSet{platform: code, sessions: make(map[codec.VIN]*Session)})
+}
+
+// ClosePlatform asks every link of a platform on this node to close and returns how many there are. Their sessions end with
+// them, for the same reason. It never blocks.
+func (t *Table) ClosePlatform(code string, reason Reason) (links int) {
+	t.links.Range(func(link, set any) bool {
+		if set.(*linkSet).platform == code {
+			link.(Link).Close(reason)
+			links++
+		}
+		return true
+	})
+	return links
+}
+
 // Get returns the live session of a VIN, nil when it is offline.
 func (t *Table) Get(vin codec.VIN) *Session {
 	sh := t.shard(vin)
@@ -176,7 +196,7 @@ func (t *Table) enter(sh *tableShard, s *Session) {
 	}
 	v, ok := t.links.Load(s.Link)
 	if !ok {
-		v, _ = t.links.LoadOrStore(s.Link, &linkSet{sessions: make(map[codec.VIN]*Session)})
+		v, _ = t.links.LoadOrStore(s.Link, &linkSet{platform: s.Platform, sessions: make(map[codec.VIN]*Session)})
 	}
 	set := v.(*linkSet)
 	set.mu.Lock()

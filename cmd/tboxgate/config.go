@@ -64,7 +64,7 @@ type TLS struct {
 	Cert            string `key:"cert" doc:"PEM file of the server's certificate and its chain. The files are read again when they change, and on SIGHUP."`
 	Key             string `key:"key" doc:"PEM file of its private key."`
 	ClientCA        string `key:"clientCA" doc:"PEM file of authorities: only clients with a certificate of theirs may connect. Empty: no client certificate is asked for."`
-	RequireVINMatch bool   `key:"requireVinMatch" doc:"A vehicle's certificate must name its VIN as common name or DNS name. Needs clientCA."`
+	RequireVINMatch bool   `key:"requireVinMatch" doc:"The client's certificate must name, as common name or DNS name, who logs in: a vehicle's its VIN, a platform's its code or its user name. Needs clientCA."`
 }
 
 // API is the address of the HTTP API. Every call is signed with an access key.

@@ -99,7 +99,7 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	n.doors.socket.serve(&operators)
 	n.table = session.NewTable(n.presence, cfg.Node)
 	n.state.holder = n.held
-	if err := n.state.open(ctx, n.barred); err != nil {
+	if err := n.state.open(ctx, n.barred, n.platformBarred); err != nil {
 		return n, err
 	}
 	if err := n.openSinks(); err != nil {

@@ -48,3 +48,10 @@ func (n *node) barred(vin codec.VIN) {
 		admin.Kick(n.table, s)
 	}
 }
+
+// platformBarred is told of platforms that were deleted or whose user name or password changed, by this node or another.
+func (n *node) platformBarred(code codec.VIN) {
+	if links := n.table.ClosePlatform(code.String(), session.ReasonKicked); links > 0 {
+		n.log.Info("connections of a platform closed: it was deleted, or its user name or password changed", "platform", code.String(), "connections", links)
+	}
+}

@@ -168,7 +168,7 @@ func (p *program) openDirectory(c *cli.Context, cfg *Config, n need) (*operator,
 		defer cancel()
 		return errors.Join(s.close(ctx), s.unlock())
 	}
-	if err := s.open(c.Context, nil); err != nil {
+	if err := s.open(c.Context, nil, nil); err != nil {
 		return nil, errors.Join(err, closeAll())
 	}
 	api := admin.API{Vehicles: s.registry, Devices: s.devices, Products: adminProducts(cfg.Products), Platforms: s.platforms, Keys: keyBackend{s.keys}, Store: storeKeeper{s}}

@@ -28,7 +28,7 @@ func (p *program) platformsCommand() *cli.Command {
 				&cli.StringFlag{Name: "code", Usage: "unique code, the identifier of its frames, 1-17 bytes"},
 				&cli.StringFlag{Name: "user", Usage: "user name, up to 12 bytes"},
 				&cli.StringFlag{Name: "password", Usage: "password, 1-20 bytes"},
-				&cli.BoolFlag{Name: "replace", Usage: "replace user and password of a platform that exists", DisableDefaultText: true}),
+				&cli.BoolFlag{Name: "replace", Usage: "replace user and password of a platform that exists; new ones cut its connections", DisableDefaultText: true}),
 			Action: func(c *cli.Context) error {
 				if _, err := arguments(c, 0, 0); err != nil {
 					return err
@@ -77,7 +77,7 @@ func (p *program) platformsCommand() *cli.Command {
 			},
 		}, {
 			Name:      "delete",
-			Usage:     "let platforms log in no more; their open connections stay",
+			Usage:     "let platforms log in no more, and cut their connections",
 			ArgsUsage: "CODE...",
 			Flags:     operatorFlags(),
 			Action: func(c *cli.Context) error {

@@ -41,9 +41,9 @@ func lockState(cfg *Config, log *slog.Logger) (*state, error) {
 	return &state{cfg: cfg, log: log, dir: dir}, nil
 }
 
-// open opens everything in the directory. onBarred is told of devices that may not be online any more. After an error
-// close what there is.
-func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
+// open opens everything in the directory. barred is told of devices, and platformBarred of platforms, that may not be online
+// any more. After an error close what there is.
+func (s *state) open(ctx context.Context, barred, platformBarred func(codec.VIN)) error {
 	box, err := seal.LoadKey(s.dir.Path(), os.Getenv(seal.KeyEnv))
 	if err != nil {
 		return err
@@ -58,11 +58,13 @@ func (s *state) open(ctx context.Context, onBarred func(codec.VIN)) error {
 		return err
 	}
 	s.registry, err = session.OpenRegistry(ctx, s.store.KV(nats.BucketDevices),
-		session.RegistryOptions{Node: s.cfg.Node, OnBarred: onBarred, Logger: s.log})
+		session.RegistryOptions{Node: s.cfg.Node, OnBarred: barred, Logger: s.log})
 	if err != nil {
 		return err
 	}
-	if s.platforms, err = session.OpenPlatforms(ctx, s.store.KV(nats.BucketPlatforms), box, s.log); err != nil {
+	s.platforms, err = session.OpenPlatforms(ctx, s.store.KV(nats.BucketPlatforms), box,
+		session.PlatformsOptions{OnBarred: platformBarred, Logger: s.log})
+	if err != nil {
 		return err
 	}
 	if s.keys, err = openapi.OpenKeys(ctx, s.store.KV(nats.BucketKeys), box, staticKeys(s.cfg), s.log); err != nil {

@@ -114,7 +114,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(devices.Close)
 	box, err := seal.New(make([]byte, seal.KeySize))
 	require.NoError(t, err)
-	platforms, err := session.OpenPlatforms(ctx, memkv.New(), box, nil)
+	platforms, err := session.OpenPlatforms(ctx, memkv.New(), box, session.PlatformsOptions{})
 	require.NoError(t, err)
 	t.Cleanup(platforms.Close)
 	table := session.NewTable(nil, "n1")

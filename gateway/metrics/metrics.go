@@ -143,7 +143,8 @@ func New() *Metrics {
 		session.RefusedNotRegistered, session.RefusedDisabled, session.RefusedProduct, session.RefusedFull} {
 		m.logins.WithLabelValues(KindVehicle, result)
 	}
-	for _, result := range [...]string{LoginAccepted, LoginUnreadable, session.RefusedPlatformUnknown, session.RefusedPlatformPassword} {
+	for _, result := range [...]string{LoginAccepted, LoginUnreadable, LoginCertificate, session.RefusedPlatformUnknown,
+		session.RefusedPlatformPassword, session.RefusedPlatformSealed} {
 		m.logins.WithLabelValues(KindPlatform, result)
 	}
 	for _, command := range []string{"query", "set", "control"} {
@@ -173,7 +174,7 @@ const (
 const (
 	LoginAccepted    = "accepted"
 	LoginUnreadable  = "unreadable"  // its data unit is encrypted or cut
-	LoginCertificate = "certificate" // the client's certificate does not name the VIN
+	LoginCertificate = "certificate" // the client's certificate does not name the VIN, or the platform's code or user
 )
 
 // The results of a command in which the vehicle spoke: it answered with success, or with an error.
