@@ -93,7 +93,7 @@ func (d *Dispatcher) changed(t *task, frame codec.Frame) {
 func (d *Dispatcher) save(t *task) {
 	value, err := json.Marshal(&t.result)
 	if err != nil {
-		d.o.Logger.Error("command result cannot be written as JSON", "messageId", t.result.MessageID, "error", err)
+		d.o.Logger.Error("command result cannot be written as JSON", "messageId", t.result.MessageID, about(t, t.session), "error", err)
 		return
 	}
 	d.results.unsaved[t] = struct{}{}

@@ -2,6 +2,7 @@ package command
 
 import (
 	"cmp"
+	"log/slog"
 	"time"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -68,6 +69,15 @@ func (t *task) frame() codec.Frame {
 		return nil // the length was checked by Send
 	}
 	return frame
+}
+
+// about names the vehicle of a command in a log line, and the session that the line is about; 0 is none.
+func about(t *task, id uint64) slog.Attr {
+	attrs := []slog.Attr{slog.String("vin", t.key.vin.String())}
+	if id != 0 {
+		attrs = append(attrs, slog.String("session", session.FormatID(id)))
+	}
+	return slog.Attr{Value: slog.GroupValue(attrs...)}
 }
 
 // begin takes a new command on: it goes out at once or waits.
@@ -141,7 +151,7 @@ func (d *Dispatcher) handedOver(sl *slot, t *task, id uint64, err error) {
 		if err != nil {
 			t.tries--
 			d.arm(sl, busyRetry)
-			d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, "vin", t.key.vin, "error", err)
+			d.o.Logger.Debug("command frame not taken", "messageId", t.result.MessageID, about(t, id), "error", err)
 		} else {
 			d.sent(t)
 		}
@@ -182,7 +192,7 @@ func (d *Dispatcher) answered(sl *slot, t *task, s *session.Session, f codec.Fra
 		r.State = StateAnswered
 	}
 	if sl.current != t {
-		d.o.Logger.Debug("late answer", "messageId", r.MessageID, "vin", t.key.vin)
+		d.o.Logger.Debug("late answer", "messageId", r.MessageID, about(t, s.ID))
 		d.changed(t, f)
 		return
 	}

@@ -47,7 +47,7 @@ func New(opt Options) (*Gateway, error) {
 	}
 	opt.Metrics.SetConnectionsLimit(opt.Limits.Connections)
 	return &Gateway{
-		opt: opt, log: opt.Log, warn: rateLimited(opt.Log, opt.Metrics.LogLineSuppressed), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
+		opt: opt, log: opt.Log, warn: LimitedLog(opt.Log, opt.Metrics.LogLineSuppressed), nodeJSON: node, refusals: rate.NewLimiter(refusedPerSecond, refusedBurst),
 	}, nil
 }
 

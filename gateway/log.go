@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// warnPerSecond bounds the log lines that peers can cause.
+// Bounds of the log lines that peers can cause.
 const (
 	warnPerSecond = 5
 	warnBurst     = 50
@@ -24,7 +24,9 @@ type limitedHandler struct {
 	count func() // of lines left out
 }
 
-func rateLimited(l *slog.Logger, leftOut func()) *slog.Logger {
+// LimitedLog is a logger for lines that others can cause as often as they like: it lets a burst of 50 through and then five a
+// second. leftOut is told of each line that is left out; the next one says how many were (suppressed).
+func LimitedLog(l *slog.Logger, leftOut func()) *slog.Logger {
 	return slog.New(limitedHandler{Handler: l.Handler(), limit: rate.NewLimiter(warnPerSecond, warnBurst), left: new(atomic.Int64), count: leftOut})
 }
 

@@ -204,7 +204,7 @@ func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 	l.frame(f, metrics.FrameRefused)
 	l.g.opt.Metrics.Login(kind, r.reason)
 	switch {
-	case r.reason == session.RefusedPlatformSealed:
+	case r.reason == session.RefusedSealKey:
 		l.g.warn.Error("login refused: the platform's password was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again",
 			aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason)
 	case kind == metrics.KindPlatform:

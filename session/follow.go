@@ -54,7 +54,7 @@ func (r *Registry) followPut(vin codec.VIN, in record, writer string) {
 	if ok && have.product != in.product {
 		// Two nodes have registered the VIN at the same time. All nodes choose alike.
 		r.log.Warn("a vehicle is registered in two products; the later registration holds", "vin", vin.String(),
-			"product", r.names.text(have.product), "other", r.names.text(in.product))
+			"productKey", r.names.text(have.product), "other", r.names.text(in.product))
 		if cmp.Or(cmp.Compare(have.registered, in.registered),
 			cmp.Compare(r.names.text(have.product), r.names.text(in.product))) > 0 {
 			sh.mu.Unlock()

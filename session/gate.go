@@ -17,7 +17,7 @@ const (
 	RefusedFull             = "registryFull"     // the VIN could not register itself, there are too many devices
 	RefusedPlatformUnknown  = "platformUnknown"  // no platform has this code
 	RefusedPlatformPassword = "platformPassword" // user name or password is wrong
-	RefusedPlatformSealed   = "sealKey"          // the platform's password is stored under another seal key
+	RefusedSealKey          = "sealKey"          // what it logs in with was sealed with another seal key
 )
 
 // Refusal says why a login is refused. Refusals are shared: do not change them.
@@ -46,7 +46,7 @@ var (
 	refusedProduct          = &Refusal{RefusedProduct}
 	refusedPlatformUnknown  = &Refusal{RefusedPlatformUnknown}
 	refusedPlatformPassword = &Refusal{RefusedPlatformPassword}
-	refusedPlatformSealed   = &Refusal{RefusedPlatformSealed}
+	refusedSealKey          = &Refusal{RefusedSealKey}
 )
 
 // Gate holds the login rules. Its methods look at memory only, never block, and may run on an event
@@ -95,7 +95,7 @@ func (g *Gate) Vehicle(vin codec.VIN, platform string) (productKey string, refus
 	}
 	g.Registry.RegisterAsync(g.OpenProduct, vin)
 	if g.Logger != nil {
-		g.Logger.Debug("vehicle registered by its first login", "vin", vin.String(), "platform", platform, "product", g.OpenProduct)
+		g.Logger.Debug("vehicle registered by its first login", "vin", vin.String(), "platform", platform, "productKey", g.OpenProduct)
 	}
 	return g.OpenProduct, nil
 }
@@ -111,7 +111,7 @@ func (g *Gate) Platform(code, user, password []byte) *Refusal {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrPlatformSealed):
-		return refusedPlatformSealed
+		return refusedSealKey
 	case !errors.Is(err, ErrPlatformUnknown):
 		return refusedPlatformPassword
 	case g.OpenPlatforms:

@@ -59,7 +59,7 @@ func TestGateVehicle(t *testing.T) {
 			require.Equal(t, c.refused, refusal.Reason)
 		})
 	}
-	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("vin=NEW1 platform=P1 product=dev")))
+	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte("vin=NEW1 platform=P1 productKey=dev")))
 	d, known := r.Lookup(vin(t, "NEW1"))
 	require.True(t, known)
 	require.Equal(t, "dev", d.ProductKey)
@@ -88,9 +88,13 @@ func TestGateOpenNeverBlocks(t *testing.T) {
 }
 
 func TestGatePlatform(t *testing.T) {
-	p := openPlatforms(t, memkv.New())
+	kv := memkv.New()
+	p := openPlatforms(t, kv)
 	defer p.Close()
 	require.NoError(t, p.Create(t.Context(), "P1", "user", "password", false))
+	foreign, err := OpenPlatforms(t.Context(), kv, testBox(t, 2), PlatformsOptions{})
+	require.NoError(t, err)
+	defer foreign.Close()
 	closed, open := &Gate{Platforms: p}, &Gate{Platforms: p, OpenPlatforms: true}
 	for _, c := range []struct {
 		name                 string
@@ -100,6 +104,7 @@ func TestGatePlatform(t *testing.T) {
 	}{
 		{"right", closed, "P1", "user", "password", ""},
 		{"wrong password", closed, "P1", "user", "passw0rd", RefusedPlatformPassword},
+		{"sealed with another key", &Gate{Platforms: foreign, OpenPlatforms: true}, "P1", "user", "password", RefusedSealKey},
 		{"unknown", closed, "P2", "user", "password", RefusedPlatformUnknown},
 		{"empty", closed, "", "user", "password", RefusedEmpty},
 		{"open: right", open, "P1", "user", "password", ""},

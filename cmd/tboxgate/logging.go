@@ -13,11 +13,19 @@ import (
 func newLogger(w io.Writer, c Log) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(logLevel(c.Level))
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: readable}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
 		return slog.New(slog.NewTextHandler(w, o)), level
 	}
 	return slog.New(slog.NewJSONHandler(w, o)), level
+}
+
+// readable writes a duration as 1.5s in JSON too, where slog would write a bare number of nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // logLevel reads one of the words that the configuration takes.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/metrics"
 	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/session"
@@ -31,6 +32,7 @@ func (n *node) newBroker() (*mqttdevice.Broker, error) {
 	}
 	o := mqttdevice.Options{
 		Devices: n.state.devices, Store: n.storeMessage, Presence: n.devicePresence, Refused: n.deviceRefused, Node: n.cfg.Node, Log: n.log,
+		Warn: gateway.LimitedLog(n.log, n.metrics.LogLineSuppressed),
 		Products: func(key string) ([]mqttdevice.Topic, bool) {
 			topics, ok := products[key]
 			return topics, ok
@@ -176,8 +178,11 @@ func apiDevice(d mqttdevice.Device) openapi.Device {
 		ProductKey: d.ProductKey, DeviceName: d.DeviceName, RegisteredAt: d.RegisteredAt.Time, ActivatedAt: d.ActivatedAt.Time,
 		LastOnlineAt: d.LastOnlineAt.Time, LastOfflineAt: d.LastOfflineAt.Time, Online: d.Online(), Disabled: d.Disabled,
 	}
-	if a, err := netip.ParseAddrPort(d.Remote); err == nil && v.Online {
-		v.Remote = a.Addr().Unmap().String()
+	if v.Online {
+		v.Session = d.Session
+		if a, err := netip.ParseAddrPort(d.Remote); err == nil {
+			v.Remote = a.Addr().Unmap().String()
+		}
 	}
 	return v
 }

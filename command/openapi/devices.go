@@ -225,7 +225,7 @@ func (h *Handler) stored(c *call, err error) error {
 	case errors.Is(err, session.ErrNotRegistered):
 		return errNotExisted
 	case errors.Is(err, session.ErrUnconfirmed), errors.Is(err, session.ErrClosed):
-		h.o.Logger.Error("the registry does not store", "requestId", c.requestID, "error", err)
+		h.o.Logger.Error("the registry does not store", "requestId", c.requestID, h.about(c.params), "error", err)
 		return errServiceUnavailable // a repeated call changes nothing twice
 	}
 	return err

@@ -89,12 +89,12 @@ func (s *KeyStore) follow(name string, value []byte) {
 	}
 	var stored storedKey
 	if err := json.Unmarshal(value, &stored); err != nil || stored.ID != name {
-		s.logger.Error("access key entry cannot be read", "key", name)
+		s.logger.Error("access key entry cannot be read", "accessKeyId", name)
 		return
 	}
 	entry, err := newStoredEntry(stored, s.box)
 	if err != nil {
-		s.logger.Error("access key does not work: its secret was sealed with another seal key", "key", name)
+		s.logger.Error(sealedText, "accessKeyId", name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,10 @@ func (s *KeyStore) follow(name string, value []byte) {
 	}
 }
 
-// Lookup returns the key with the given id, if its secret can be read.
+// sealedText is the log line about a key that cannot be used, when it is read and when somebody signs with it.
+const sealedText = "an access key does not work: its secret was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the access key and create it again"
+
+// Lookup returns the key with the given id, if its secret can be read; if not, a key with its ID and false.
 func (s *KeyStore) Lookup(id string) (Key, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -113,7 +116,10 @@ func (s *KeyStore) Lookup(id string) (Key, bool) {
 	if !ok {
 		entry, ok = s.stored[id]
 	}
-	return entry.key, ok && !entry.info.Unreadable
+	if ok && entry.info.Unreadable {
+		return Key{ID: id}, false
+	}
+	return entry.key, ok
 }
 
 // NewKey says what Create is to make. What is empty is made up or not limited.

@@ -11,6 +11,7 @@
 package openapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -49,7 +50,8 @@ type Commands interface {
 	Wait(ctx context.Context, id int64) (command.Result, error)
 }
 
-// Keys finds access keys; KeyStore is one. Lookup must be fast and see a deletion at once.
+// Keys finds access keys; KeyStore is one. Lookup must be fast and see a deletion at once. A key that there is and that cannot be
+// used, because its secret was sealed with another seal key, is returned with its ID and false.
 type Keys interface {
 	Lookup(id string) (Key, bool)
 }
@@ -61,7 +63,7 @@ type Options struct {
 	Keys     Keys // not needed by a Trusted handler
 	Products Products
 	Topics   Topics   // the devices of MQTT products; nil: none can be reached
-	Sessions Sessions // for the addresses of vehicles; nil: they are not told
+	Sessions Sessions // for the addresses of vehicles, and for log lines; nil: they are not told
 
 	// Trusted answers calls without any signature, as access key "local", which may do everything. For the unix socket of the admin interface,
 	// whose file permissions say who may call.
@@ -86,9 +88,10 @@ type Options struct {
 	// a client, and holds every parameter of the request, the message content too.
 	EchoStringToSign bool
 
-	Now     func() time.Time // default time.Now
-	Logger  *slog.Logger     // default: nothing is logged
-	Observe func(CallInfo)   // called after every call, for metrics
+	Now      func() time.Time // default time.Now
+	Logger   *slog.Logger     // default: nothing is logged
+	Unsigned *slog.Logger     // of calls by whoever has not shown an access key, who may be anybody; default Logger
+	Observe  func(CallInfo)   // called after every call, for metrics
 }
 
 // CallInfo describes an answered call. Action is "" for an unknown one, so that its values are few.
@@ -143,6 +146,7 @@ func New(o Options) (*Handler, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Unsigned = cmp.Or(o.Unsigned, o.Logger)
 	if o.Observe == nil {
 		o.Observe = func(CallInfo) {}
 	}
@@ -212,12 +216,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if info.Action == "GetAsyncRRpcResult" && info.Status < http.StatusBadRequest {
 		level = slog.LevelDebug
 	}
-	h.o.Logger.Log(r.Context(), level, "api call", "action", info.Action, "requestId", a.requestID, "accessKeyId", keyID, "status", info.Status,
-		"code", info.Code, "productKey", req.all["ProductKey"], "vin", req.all["DeviceName"], "remote", r.RemoteAddr)
+	log := h.o.Logger
+	if keyID == "" { // whoever it was has not shown a key
+		log = h.o.Unsigned
+	}
+	log.Log(r.Context(), level, "api call", "action", info.Action, "requestId", a.requestID, "accessKeyId", keyID, "status", info.Status,
+		"code", info.Code, h.about(req.all), "remote", r.RemoteAddr)
 	var front *frontError
 	var business *businessError
 	if err != nil && !errors.As(err, &front) && !errors.As(err, &business) {
-		h.o.Logger.Error("api call failed", "action", info.Action, "requestId", a.requestID, "error", err)
+		h.o.Logger.Error("api call failed", "action", info.Action, "requestId", a.requestID, h.about(req.all), "error", err)
 	}
 }
 
@@ -254,12 +262,12 @@ func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID 
 func (h *Handler) operate(ctx context.Context, op operation, c *call) (fields []field, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.o.Logger.Error("api call panicked", "requestId", c.requestID, "panic", p, "stack", string(debug.Stack()))
+			h.o.Logger.Error("api call panicked", "requestId", c.requestID, h.about(c.params), "fault", p, "stack", string(debug.Stack()))
 			err = errInternal
 		}
 		var business *businessError
 		if err != nil && c.sent && !errors.As(err, &business) {
-			h.o.Logger.Error("api call failed after the command was sent", "requestId", c.requestID, "error", err)
+			h.o.Logger.Error("api call failed after the command was sent", "requestId", c.requestID, h.about(c.params), "error", err)
 			err = errAfterSend
 		}
 	}()

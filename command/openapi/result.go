@@ -38,7 +38,7 @@ func (h *Handler) getAsyncRRpcResult(ctx context.Context, c *call) ([]field, err
 	case errors.Is(err, command.ErrNotFound):
 		return nil, errResultNotFound
 	case err != nil:
-		h.o.Logger.Error("command result cannot be read", "messageId", id, "requestId", c.requestID, "error", err)
+		h.o.Logger.Error("command result cannot be read", "messageId", id, "requestId", c.requestID, h.about(c.params), "error", err)
 		return nil, errResultUnavailable
 	}
 	return []field{{"Data", resultFields(result)}}, nil

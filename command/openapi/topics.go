@@ -53,5 +53,6 @@ type Device struct {
 	LastOfflineAt time.Time
 	Online        bool
 	Disabled      bool
+	Session       string // id of its session here while online, for log lines
 	Remote        string // IP address of the connection while online, as far as this gateway knows
 }

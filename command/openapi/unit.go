@@ -65,7 +65,7 @@ func (h *Handler) checkedUnit(c *call, p *Product, name string, content []byte, 
 		return nil, badParameter("%s is not a data unit of command %#02x in the %d edition: %s.%s", name, byte(cmd), e, problem, hint)
 	default:
 		h.o.Logger.Warn("data unit does not follow the standard's tables; it is sent all the same", "requestId", c.requestID,
-			"vin", c.params["DeviceName"], "command", cmd.Name(e), "problem", problem)
+			h.about(c.params), "command", cmd.Name(e), "problem", problem)
 	}
 	return unit, nil
 }

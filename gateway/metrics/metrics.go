@@ -144,7 +144,7 @@ func New() *Metrics {
 		m.logins.WithLabelValues(KindVehicle, result)
 	}
 	for _, result := range [...]string{LoginAccepted, LoginUnreadable, LoginCertificate, session.RefusedPlatformUnknown,
-		session.RefusedPlatformPassword, session.RefusedPlatformSealed} {
+		session.RefusedPlatformPassword, session.RefusedSealKey} {
 		m.logins.WithLabelValues(KindPlatform, result)
 	}
 	for _, command := range []string{"query", "set", "control"} {

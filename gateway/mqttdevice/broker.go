@@ -44,6 +44,7 @@ func New(o Options) (*Broker, error) {
 	o.Limits = o.Limits.withDefaults()
 	o.StoreTime = cmp.Or(o.StoreTime, 30*time.Second)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Warn = cmp.Or(o.Warn, o.Log)
 	if o.Presence == nil {
 		o.Presence = func(PresenceEvent) {}
 	}

@@ -191,8 +191,12 @@ func (d *Devices) Delete(ctx context.Context, productKey, deviceName string) err
 	return nil
 }
 
-// verify reports whether a CONNECT was signed with the device's secret, and the device.
-func (d *Devices) verify(s *signature) (device Device, signed, known bool) {
+// sealedText is the log line about a device whose secret nobody can read.
+const sealedText = "an MQTT device cannot sign in: its secret was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the device and create it again"
+
+// verify reports whether a CONNECT was signed with the device's secret, and the device. The error is seal.ErrOpen: nobody can
+// tell.
+func (d *Devices) verify(s *signature) (device Device, signed, known bool, err error) {
 	k := deviceKey{s.productKey, s.deviceName}
 	d.mu.RLock()
 	r := d.registered[k]
@@ -200,16 +204,14 @@ func (d *Devices) verify(s *signature) (device Device, signed, known bool) {
 	d.mu.RUnlock()
 	if !known {
 		s.by(make([]byte, 32)) // so that it takes as long
-		return device, false, false
+		return device, false, false, nil
 	}
 	secret, err := d.box.Open(r.Secret, k.sealContext())
 	if err != nil {
-		d.log.Error("the secret of an MQTT device was sealed with another key; delete the device and create it again",
-			"productKey", k.product, "deviceName", k.name)
-		return device, false, true
+		return device, false, true, err
 	}
 	defer clear(secret)
-	return device, s.by(secret), true
+	return device, s.by(secret), true, nil
 }
 
 // note keeps that a device went online or offline. It never blocks; the store is written in the background.
@@ -249,7 +251,7 @@ func (d *Devices) note(e PresenceEvent) {
 	}
 	d.kv.PutAsync(k.bucketKey()+lastSuffix, value, func(err error) {
 		if err != nil {
-			d.log.Warn("the presence of an MQTT device is not stored", "productKey", k.product, "deviceName", k.name, "error", err)
+			d.log.Warn("the presence of an MQTT device is not stored", "productKey", k.product, "deviceName", k.name, "session", e.Session, "error", err)
 		}
 	})
 }

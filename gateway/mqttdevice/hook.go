@@ -40,12 +40,14 @@ func (h *hook) OnConnectAuthenticate(cl *mqtt.Client, pk packets.Packet) bool {
 		return false
 	}
 	topics, known := h.b.o.Products(sign.productKey)
-	device, signed, registered := h.b.o.Devices.verify(&sign)
+	device, signed, registered, err := h.b.o.Devices.verify(&sign)
 	switch will := pk.Connect.WillTopic; {
 	case !known:
 		h.b.refuse(cl, sign, RefusedProduct, nil)
 	case !registered:
 		h.b.refuse(cl, sign, session.RefusedNotRegistered, nil)
+	case err != nil:
+		h.b.refuse(cl, sign, session.RefusedSealKey, err)
 	case !signed:
 		h.b.refuse(cl, sign, RefusedSignature, nil)
 	case device.Disabled:
@@ -74,7 +76,7 @@ func (h *hook) OnACLCheck(cl *mqtt.Client, topic string, write bool) bool {
 	ok := allowed(s.topics, s.key.product, s.key.name, topic, want)
 	if !ok {
 		h.b.count.denied.Add(1)
-		h.b.o.Log.Debug("an MQTT device may not use a topic", "productKey", s.key.product, "deviceName", s.key.name, "topic", topic, "want", want)
+		h.b.o.Log.Debug("an MQTT device may not use a topic", s.about(), "topic", topic, "want", want)
 	}
 	return ok
 }
@@ -133,7 +135,7 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	}
 	if err := h.b.store(s, pk); err != nil {
 		if !errors.Is(err, context.Canceled) {
-			h.b.o.Log.Error("a message of an MQTT device is not stored and not acknowledged", "productKey", s.key.product, "deviceName", s.key.name, "error", err)
+			h.b.o.Warn.Error("a message of an MQTT device is not stored and not acknowledged", s.about(), "error", err)
 		}
 		s.stop(session.ReasonKicked, packets.ErrServerBusy)
 		return pk, packets.ErrRejectPacket

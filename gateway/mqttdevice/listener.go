@@ -86,7 +86,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 			return
 		}
 		if err != nil {
-			l.log.Warn("MQTT connections cannot be accepted at the moment", "address", l.Address(), "error", err)
+			l.log.Warn("MQTT connections cannot be accepted at the moment", "listener", l.Address(), "error", err)
 			time.Sleep(acceptPause)
 			continue
 		}
@@ -108,7 +108,7 @@ func (l *listener) serve(c net.Conn, establish listeners.EstablishFn) {
 	defer func() {
 		if r := recover(); r != nil {
 			l.guard.count.panics.Add(1)
-			l.log.Error("panic on an MQTT connection", "remote", c.RemoteAddr().String(), "panic", r, "stack", string(debug.Stack()))
+			l.log.Error("panic on an MQTT connection", "remote", c.RemoteAddr().String(), "fault", r, "stack", string(debug.Stack()))
 		}
 		_ = c.Close()
 		l.remove(c)
@@ -119,7 +119,7 @@ func (l *listener) serve(c net.Conn, establish listeners.EstablishFn) {
 	if l.certs != nil {
 		config, err := l.certs.Current(time.Now())
 		if err != nil {
-			l.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "address", l.Address(), "error", err)
+			l.log.Error("certificate files have changed and cannot be used; the ones before stay in use", "listener", l.Address(), "error", err)
 		}
 		served = tls.Server(c, config)
 	}

@@ -113,7 +113,7 @@ func (b *Broker) emit(s *deviceSession, online bool, reason session.Reason) {
 	}
 	b.o.Devices.note(e)
 	b.o.Presence(e)
-	b.o.Log.Debug("MQTT device "+e.Kind(), "productKey", e.ProductKey, "deviceName", e.DeviceName, "session", e.Session, "remote", e.Remote, "reason", string(reason))
+	b.o.Log.Debug("MQTT device "+e.Kind(), s.about(), "remote", e.Remote, "reason", string(reason))
 }
 
 // changed looks at a device after a change of its entries: one that was disabled or deleted is cut off, and one that has
@@ -141,5 +141,13 @@ func (b *Broker) refuse(cl *mqtt.Client, sign signature, reason string, err erro
 		r.ProductKey, r.DeviceName = "", ""
 	}
 	b.o.Refused(r)
-	b.o.Log.Info("MQTT device refused", "reason", reason, "productKey", r.ProductKey, "deviceName", r.DeviceName, "remote", r.Remote, "error", err)
+	attrs := []any{"productKey", r.ProductKey, "deviceName", r.DeviceName, "remote", r.Remote, "reason", reason}
+	switch {
+	case reason == session.RefusedSealKey:
+		b.o.Warn.Error(sealedText, attrs...)
+	case err != nil:
+		b.o.Warn.Warn("MQTT device refused", append(attrs, "error", err)...)
+	default:
+		b.o.Warn.Warn("MQTT device refused", attrs...)
+	}
 }

@@ -74,6 +74,7 @@ type Options struct {
 	Limits   Limits
 	Node     string
 	Log      *slog.Logger
+	Warn     *slog.Logger // for lines that anybody can cause as often as they like; default Log
 }
 
 // limiter is the rate of one device.

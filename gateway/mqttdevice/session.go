@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -49,6 +50,11 @@ func (e PresenceEvent) MarshalJSON() ([]byte, error) {
 		At         session.Timestamp `json:"at"`
 		Reason     session.Reason    `json:"reason"`
 	}{e.DeviceName, e.ProductKey, "mqtt", e.Session, e.Node, e.Remote, session.At(e.At), e.Reason})
+}
+
+// about names the device and its session in a log line.
+func (s *deviceSession) about() slog.Attr {
+	return slog.Attr{Value: slog.GroupValue(slog.String("productKey", s.key.product), slog.String("deviceName", s.key.name), slog.String("session", s.id))}
 }
 
 // deviceSession is one connection of a device that has been let in.

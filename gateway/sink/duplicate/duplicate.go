@@ -24,6 +24,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/codec"
 	"github.com/tboxgate/tboxgate/gateway/sink"
+	"github.com/tboxgate/tboxgate/session"
 )
 
 // Finder tells whether a report is stored; stream.Index is one.
@@ -223,7 +224,7 @@ func (m *Marker) repeats(r *sink.Record) bool {
 	}
 	m.unchecked.Add(1)
 	if m.ctx.Err() == nil && m.warn.Allow() {
-		m.log.Warn("a report may repeat a stored one, and it cannot be told: stored without a mark", "vin", r.VIN.String(), "error", err)
+		m.log.Warn("a report may repeat a stored one, and it cannot be told: stored without a mark", "vin", r.VIN.String(), "session", session.FormatID(r.Session), "error", err)
 	}
 	return false
 }

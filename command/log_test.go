@@ -1,0 +1,36 @@
+package command_test
+
+import (
+	"bytes"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/command"
+	"github.com/tboxgate/tboxgate/session"
+)
+
+// TestLogNamesTheSession: what is logged about a command names the session it is about.
+func TestLogNamesTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := newBench(t, func(o *command.Options) {
+			o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		})
+		id := b.live().IDString()
+		b.link.refuse = session.ErrLinkBusy
+		b.send(codec.CommandControl, reset)
+		require.Regexp(t, `msg="command frame not taken" messageId=\d+ vin=`+testVIN+` session=`+id+` error=`, log.String())
+		time.Sleep(2 * time.Minute)
+		b.link.refuse = nil
+		b.send(codec.CommandParamQuery, query)
+		time.Sleep(2 * time.Minute)
+		b.login(&link{})
+		b.answer(codec.CommandParamQuery, codec.FlagSuccess, queryReply)
+		require.Regexp(t, `msg="late answer" messageId=\d+ vin=`+testVIN+` session=`+b.live().IDString()+"\n", log.String())
+	})
+}
