@@ -142,7 +142,7 @@ func TestWrongDocuments(t *testing.T) {
 	entry := `{"rawBytes":25,"vin":"A","receivedAt":"2026-03-04T05:06:07.089Z","node":"n","session":"00c0ffee00c0ffee","remote":"1.2.3.4:5"}`
 	command := `{"messageId":1,"productKey":"p","deviceName":"A","command":"control","state":"sent","at":"2026-03-04T05:06:07.089Z","requestId":"r","accessKeyId":"k","node":"n","sends":1,"frame":"2323"}`
 	device := `{"vin":"A","productKey":"p","registeredAt":"2026-03-04T05:06:07.089Z","changedAt":"2026-03-04T05:06:07.089Z","writer":"n","edition":2025}`
-	platform := `{"code":"A","user":"u","salt":"AA==","hash":"AA==","changedAt":"2026-03-04T05:06:07.089Z"}`
+	platform := `{"code":"A","user":"u","salt":"AA==","hash":"AA==","mark":"AA==","changedAt":"2026-03-04T05:06:07.089Z"}`
 	last := `{"vin":"A","edition":2016,"time":"2026-03-04T13:06:07+08:00","receivedAt":"2026-03-04T05:06:07.089Z","node":"n","session":"00c0ffee00c0ffee","position":{"time":"2026-03-04T13:06:07+08:00","longitude":1.5,"latitude":null,"valid":true},"frame":` + frame + `}`
 	for _, tt := range []struct{ schema, good, from, to string }{
 		{"frame", frame, `"v":1`, `"v":2`},

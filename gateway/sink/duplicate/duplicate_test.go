@@ -1,6 +1,7 @@
 package duplicate_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -146,15 +147,19 @@ func TestMarker(t *testing.T) {
 
 func TestMarkerWithoutAnswers(t *testing.T) {
 	s, f := &store{}, &finder{stored: map[uint64]bool{7: true}, fail: 2}
-	m := duplicate.New(s, f, slog.New(slog.DiscardHandler))
+	var log bytes.Buffer
+	m := duplicate.New(s, f, slog.New(slog.NewTextHandler(&log, nil)))
 	to := &receiver{got: map[uint64]int{}}
 	m.Publish(record(t, "A", `{"n":1}`, true, 7), to, 1)
 	to.wait(t, 1)
 	require.Equal(t, `A {"n":1,"duplicate":true} true`, s.got[0], "asked again")
 	f.fail = 100
-	m.Publish(record(t, "A", `{"n":2}`, true, 7), to, 2)
+	r := record(t, "A", `{"n":2}`, true, 7)
+	r.Session = 9
+	m.Publish(r, to, 2)
 	to.wait(t, 2)
 	require.Equal(t, `A {"n":2} false`, s.got[1], "stored all the same")
+	require.Contains(t, log.String(), " vin=A session=0000000000000009 error=")
 	require.Equal(t, uint64(1), m.Stats().Unchecked)
 	s.trouble = errors.New("full")
 	require.ErrorIs(t, m.Healthy(), s.trouble)
