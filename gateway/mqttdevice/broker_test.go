@@ -312,7 +312,7 @@ func TestRefused(t *testing.T) {
 		b.mu.Unlock()
 	}
 	require.Empty(t, b.presence)
-	require.Equal(t, map[string]uint64{"signature": 3, "notMQTT": 1, "disabled": 1, "notRegistered": 1, "willTopic": 1, "drain": 0}, b.Stats().Refused)
+	require.Equal(t, map[string]uint64{"signature": 3, "notMQTT": 1, "disabled": 1, "notRegistered": 1, "willTopic": 1, "drain": 0, "sealKey": 0}, b.Stats().Refused)
 }
 
 // TestOwnTopicsOnly: a device reaches nobody else's topics, whatever it subscribes or publishes to.

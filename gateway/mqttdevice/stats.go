@@ -26,7 +26,7 @@ func (c *counters) refuse(reason string) {
 }
 
 // refusals are all reasons.
-var refusals = [...]string{RefusedSignature, RefusedProduct, RefusedWill, session.RefusedNotRegistered, session.RefusedDisabled, string(session.ReasonDrain)}
+var refusals = [...]string{RefusedSignature, RefusedProduct, RefusedWill, session.RefusedNotRegistered, session.RefusedDisabled, session.RefusedSealKey, string(session.ReasonDrain)}
 
 // Stats counts what a broker did since its start.
 type Stats struct {
