@@ -205,8 +205,8 @@ func (l *loop) refuse(c *conn, f codec.Frame, kind string, r *refusal) {
 	l.g.opt.Metrics.Login(kind, r.reason)
 	switch {
 	case r.reason == session.RefusedSealKey:
-		l.g.warn.Error("login refused: the platform's password was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again",
-			aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason)
+		l.g.warn.Error("login refused: the platform's password was sealed with another seal key",
+			aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason, "remedy", session.SealRemedy)
 	case kind == metrics.KindPlatform:
 		l.g.warn.Warn("login refused", aboutPlatform(c, f.VIN()), "kind", kind, "reason", r.reason)
 	default:

@@ -102,7 +102,7 @@ func TestPlatformSealKey(t *testing.T) {
 	p.send(p.platformLogin("test-password"))
 	require.Equal(t, codec.FlagError, p.answer(codec.CommandPlatformLogin).Flag())
 	p.ended()
-	require.Regexp(t, `level=ERROR msg="login refused: the platform's password was sealed with another seal key; put that key back .*, or create the platform again" `+
-		`remote=\S+ platform=`+platformCode+` kind=platform reason=sealKey`, log.String())
+	require.Regexp(t, `level=ERROR msg="login refused: the platform's password was sealed with another seal key" `+
+		`remote=\S+ platform=`+platformCode+` kind=platform reason=sealKey remedy="put that key back .*, or create the platform again .*"\n`, log.String())
 	require.Equal(t, 1.0, h.meter(t, "tboxgate_logins_total", "kind", "platform", "result", "sealKey"))
 }

@@ -52,6 +52,9 @@ type Platform struct {
 	ChangedAt Timestamp `json:"changedAt"` // when it was created or replaced
 }
 
+// SealRemedy is what to do about ErrPlatformSealed, for the log.
+const SealRemedy = "put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again (platforms create --replace)"
+
 // PlatformsOptions says how Platforms work. The zero value will do.
 type PlatformsOptions struct {
 	// OnBarred, if there is one, is told of each platform whose open links may not stay, because it was deleted or its user
@@ -261,8 +264,7 @@ func (p *Platforms) follow(key string, value []byte) {
 		return
 	}
 	if e.foreign = len(e.Mark) > 0 && !hmac.Equal(e.Mark, p.mark(e)); e.foreign {
-		p.log.Error("the platform cannot log in: its password was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or create the platform again",
-			"platform", id.String())
+		p.log.Error("the platform cannot log in: its password was sealed with another seal key", "platform", id.String(), "remedy", SealRemedy)
 	}
 	p.set(id, e)
 }

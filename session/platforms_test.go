@@ -264,7 +264,7 @@ func TestPlatformsSealKey(t *testing.T) {
 		p, err := OpenPlatforms(t.Context(), kv, testBox(t, 2), PlatformsOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		require.NoError(t, err)
 		defer p.Close()
-		require.Regexp(t, `^time=\S+ level=ERROR msg="the platform cannot log in: its password was sealed with another seal key; put that key back .*, or create the platform again" platform=A\n$`, log.String())
+		require.Regexp(t, `^time=\S+ level=ERROR msg="the platform cannot log in: its password was sealed with another seal key" platform=A remedy="put that key back .*, or create the platform again .*"\n$`, log.String())
 		require.ErrorIs(t, p.Verify([]byte("A"), []byte("user"), []byte("swordfish")), ErrPlatformSealed)
 		require.NoError(t, p.Create(t.Context(), "A", "user", "swordfish", true))
 		synctest.Wait()
@@ -278,7 +278,7 @@ func TestPlatformsSealKey(t *testing.T) {
 	})
 }
 
-func mustGet(t *testing.T, kv KV, key string) []byte {
+func mustGet(t *testing.T, kv *memkv.KV, key string) []byte {
 	t.Helper()
 	value, err := kv.Get(t.Context(), key)
 	require.NoError(t, err)

@@ -81,8 +81,8 @@ func TestPlatformsDelete(t *testing.T) {
 	ended(c, one)
 	require.EventuallyWithT(t, func(t *assert.CollectT) { // the pipe from the process takes a moment
 		log := g.stderr.String()
-		assert.Regexp(t, `"level":"ERROR","msg":"an access key does not work: its secret was sealed with another seal key; .*","accessKeyId":"testkey"}`, log)
-		assert.Regexp(t, `"level":"ERROR","msg":"the platform cannot log in: its password was sealed with another seal key; .*","platform":"PLATFORM2"}`, log)
-		assert.Regexp(t, `"level":"ERROR","msg":"login refused: the platform's password was sealed .*","remote":"[^"]+","platform":"PLATFORM2","kind":"platform","reason":"sealKey"}`, log)
+		assert.Regexp(t, `"level":"ERROR","msg":"an access key does not work: its secret was sealed with another seal key","accessKeyId":"testkey","remedy":"put`, log)
+		assert.Regexp(t, `"level":"ERROR","msg":"the platform cannot log in: its password was sealed with another seal key","platform":"PLATFORM2","remedy":"put`, log)
+		assert.Regexp(t, `"level":"ERROR","msg":"login refused: the platform's password was sealed with another seal key","remote":"[^"]+","platform":"PLATFORM2","kind":"platform","reason":"sealKey","remedy":"put`, log)
 	}, patience, 20*time.Millisecond)
 }

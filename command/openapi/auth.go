@@ -62,7 +62,7 @@ func (h *Handler) verify(req *request) (key Key, fail *frontError) {
 	key, ok := h.o.Keys.Lookup(c.keyID)
 	if !ok {
 		if key.ID != "" {
-			h.o.Unsigned.Error(sealedText, "accessKeyId", key.ID, "remote", req.http.RemoteAddr)
+			h.o.Unsigned.Error(sealedText, "accessKeyId", key.ID, "remote", req.http.RemoteAddr, "remedy", sealedRemedy)
 		}
 		return Key{}, errKeyNotFound
 	}

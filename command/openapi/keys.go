@@ -94,7 +94,7 @@ func (s *KeyStore) follow(name string, value []byte) {
 	}
 	entry, err := newStoredEntry(stored, s.box)
 	if err != nil {
-		s.logger.Error(sealedText, "accessKeyId", name)
+		s.logger.Error(sealedText, "accessKeyId", name, "remedy", sealedRemedy)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +105,11 @@ func (s *KeyStore) follow(name string, value []byte) {
 	}
 }
 
-// sealedText is the log line about a key that cannot be used, when it is read and when somebody signs with it.
-const sealedText = "an access key does not work: its secret was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the access key and create it again"
+// The log line about a key that cannot be used, when it is read and when somebody signs with it.
+const (
+	sealedText   = "an access key does not work: its secret was sealed with another seal key"
+	sealedRemedy = "put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the access key and create it again"
+)
 
 // Lookup returns the key with the given id, if its secret can be read; if not, a key with its ID and false.
 func (s *KeyStore) Lookup(id string) (Key, bool) {

@@ -191,8 +191,8 @@ func (d *Devices) Delete(ctx context.Context, productKey, deviceName string) err
 	return nil
 }
 
-// sealedText is the log line about a device whose secret nobody can read.
-const sealedText = "an MQTT device cannot sign in: its secret was sealed with another seal key; put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the device and create it again"
+// sealedRemedy is what the log line about a device whose secret nobody can read says to do.
+const sealedRemedy = "put that key back (seal.key in the data directory, or TBOXGATE_SEAL_KEY) and restart, or delete the device and create it again"
 
 // verify reports whether a CONNECT was signed with the device's secret, and the device. The error is seal.ErrOpen: nobody can
 // tell.

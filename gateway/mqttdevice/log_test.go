@@ -56,8 +56,8 @@ func TestLog(t *testing.T) {
 	c.secrets = b.secrets
 	_, err = c.dial(t, "D002", func(*paho.ClientOptions) {})
 	require.ErrorContains(t, err, "not Authorized")
-	require.Regexp(t, `level=ERROR msg="an MQTT device cannot sign in: its secret was sealed with another seal key; put that key back .*, or delete the device and create it again" productKey=`+
-		product+` deviceName=D002 remote=\S+ reason=sealKey\n`, warn.String())
+	require.Regexp(t, `level=ERROR msg="an MQTT device cannot sign in: its secret was sealed with another seal key" productKey=`+
+		product+` deviceName=D002 remote=\S+ reason=sealKey remedy="put that key back .*, or delete the device and create it again"\n`, warn.String())
 	require.EqualValues(t, 1, c.Stats().Refused["sealKey"])
 }
 

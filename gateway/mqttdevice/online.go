@@ -144,7 +144,7 @@ func (b *Broker) refuse(cl *mqtt.Client, sign signature, reason string, err erro
 	attrs := []any{"productKey", r.ProductKey, "deviceName", r.DeviceName, "remote", r.Remote, "reason", reason}
 	switch {
 	case reason == session.RefusedSealKey:
-		b.o.Warn.Error(sealedText, attrs...)
+		b.o.Warn.Error("an MQTT device cannot sign in: its secret was sealed with another seal key", append(attrs, "remedy", sealedRemedy)...)
 	case err != nil:
 		b.o.Warn.Warn("MQTT device refused", append(attrs, "error", err)...)
 	default:
