@@ -26,6 +26,8 @@ const (
 	batchesRate    = 16 << 20  // and a second when they do not end
 	batchPage      = 1 << 20   // fetched at once
 	batchesEarlier = time.Minute
+	leastLead      = 10 * time.Second // a clock that is ahead by less is covered by batchesEarlier
+	maxLead        = 24 * time.Hour   // nor is one followed that is ahead by more
 	batchesJump    = 5 * time.Minute  // of a partition that are not read when the question is about later ones
 	askForBatches  = 10 * time.Second // whether the batched layout is in use after all
 )
@@ -49,14 +51,15 @@ func newBatches(js jetstream.JetStream) *batches {
 // Every message is looked through once, whoever asks, and nothing is decoded: the vehicle and the collection time say
 // where a repeated report may lie, and only those messages are read.
 type partition struct {
-	turn     chan struct{}  // holds a value while nobody works here
-	from     time.Time      // all that was stored from here up to next is known; zero: nothing is
-	next     uint64         // the first message that was not looked at; 0: there was none
-	reached  time.Time      // when the one before was stored
-	complete time.Time      // the last time at which nothing was left to look at
-	newest   map[uint64]int // by key: the last place, counted from 1
-	places   []place        // a ring when it is full
-	oldest   int            // where it begins then
+	turn     chan struct{}               // holds a value while nobody works here
+	from     time.Time                   // all that was stored from here up to next is known; zero: nothing is
+	next     uint64                      // the first message that was not looked at; 0: there was none
+	reached  time.Time                   // when the one before was stored
+	complete time.Time                   // the last time at which nothing was left to look at
+	newest   map[uint64]int              // by key: the last place, counted from 1
+	leads    map[codec.VIN]time.Duration // of clocks that were ahead at a vehicle's last realtime report
+	places   []place                     // a ring when it is full
+	oldest   int                         // where it begins then
 }
 
 // place is a message that holds a report.
@@ -68,7 +71,7 @@ type place struct {
 }
 
 // find reports whether the vehicle's report with this collection time and hash lies in a batch that was stored from
-// the given time on. The error is ErrUnchecked when not all of them could be looked through.
+// the given time on, or earlier by as much as the vehicle's clock was ahead of the store's. The error is ErrUnchecked when not all of them could be looked through.
 func (b *batches) find(ctx context.Context, vin codec.VIN, from, at time.Time, hash uint64) (bool, error) {
 	asked := time.Now()
 	b.mu.Lock()
@@ -76,7 +79,7 @@ func (b *batches) find(ctx context.Context, vin codec.VIN, from, at time.Time, h
 	subject := BatchSubject(vin)
 	p := b.partitions[subject]
 	if p == nil && !unused {
-		p = &partition{turn: make(chan struct{}, 1)}
+		p = &partition{turn: make(chan struct{}, 1), leads: make(map[codec.VIN]time.Duration)}
 		p.turn <- struct{}{}
 		b.partitions[subject] = p
 	}
@@ -90,6 +93,16 @@ func (b *batches) find(ctx context.Context, vin codec.VIN, from, at time.Time, h
 		return false, fmt.Errorf("stream %s: %w", Batches, ctx.Err())
 	}
 	err := b.load(ctx, p, subject, from, asked)
+	if lead := min(p.leads[vin], maxLead); err == nil && lead > 0 {
+		// What it has sent since then says that its reports lie earlier than their times do.
+		earlier := from.Add(-lead)
+		if oldest := asked.Add(-duplicateAge); earlier.Before(oldest) {
+			earlier = oldest
+		}
+		if earlier.Before(from) {
+			err = b.load(ctx, p, subject, earlier, asked)
+		}
+	}
 	candidates, more := p.candidates(placeKey(vin, at), placeKey(vin, time.Time{})) // or it had no time to read
 	p.turn <- struct{}{}
 	if errors.Is(err, nats.ErrNoResponders) { // the layout is not in use
@@ -173,6 +186,7 @@ func (b *batches) page(ctx context.Context, p *partition, subject string) (size 
 			if e.report() {
 				at, _ := e.CollectedAt()
 				p.note(placeKey(e.VIN, at), m.Sequence, m.Time)
+				p.noteLead(&e, at, m.Time)
 			}
 		}
 	}
@@ -190,6 +204,17 @@ func placeKey(vin codec.VIN, at time.Time) uint64 {
 		binary.LittleEndian.PutUint64(b[len(vin):], uint64(at.Unix()))
 	}
 	return maphash.Bytes(hashSeed, b[:])
+}
+
+// noteLead remembers how far the clock of a vehicle is ahead, by its realtime reports: reissued ones say nothing.
+func (p *partition) noteLead(e *Entry, at, stored time.Time) {
+	switch lead := at.Sub(stored); {
+	case e.Command != realtime || at.IsZero():
+	case lead < leastLead:
+		delete(p.leads, e.VIN)
+	default:
+		p.leads[e.VIN] = lead
+	}
 }
 
 // note remembers that a message holds a report.
