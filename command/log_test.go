@@ -26,7 +26,9 @@ func TestLogNamesTheSession(t *testing.T) {
 		b.send(codec.CommandControl, reset)
 		require.Regexp(t, `msg="command frame not taken" messageId=\d+ vin=`+testVIN+` session=`+id+` error=`, log.String())
 		time.Sleep(2 * time.Minute)
+		b.link.mu.Lock() // a timer's goroutine has read it
 		b.link.refuse = nil
+		b.link.mu.Unlock()
 		b.send(codec.CommandParamQuery, query)
 		time.Sleep(2 * time.Minute)
 		b.login(&link{})
