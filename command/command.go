@@ -51,6 +51,8 @@ const (
 	ReasonLinkBusy Reason = "linkBusy"
 	// ReasonLinkClosed: the connection was already closing.
 	ReasonLinkClosed Reason = "linkClosed"
+	// ReasonNodeSilent: the gateway that the vehicle was connected to did not say that it took the command on.
+	ReasonNodeSilent Reason = "nodeSilent"
 )
 
 // Errors of Send, Result and Wait, to be tested with errors.Is. When Send returns an error nothing was sent to the vehicle.
@@ -88,6 +90,8 @@ type Request struct {
 	// RequestID and AccessKeyID say who asked, for the command's events.
 	RequestID   string
 	AccessKeyID string
+	// MessageID is the id that another node has given the command; 0: this node gives it one.
+	MessageID int64
 }
 
 // Result is what is known about a command. It is also the JSON value kept for 7 days under the MessageID.

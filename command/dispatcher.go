@@ -62,7 +62,9 @@ type Dispatcher struct {
 	ids  *sequence
 	out  outbox
 	stop context.CancelFunc // of the background recovery
-	wg   sync.WaitGroup
+
+	elsewhere elsewhere
+	wg        sync.WaitGroup
 
 	mu           sync.Mutex
 	closed       bool
@@ -147,9 +149,11 @@ func (d *Dispatcher) send(ctx context.Context, r Request) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := d.ids.next(ctx)
-	if err != nil {
-		return 0, err
+	id := r.MessageID
+	if id == 0 {
+		if id, err = d.ids.next(ctx); err != nil {
+			return 0, err
+		}
 	}
 	t := newTask(key, r, live.Edition, d.o.Resend.of(r.Command, r.Unit))
 	t.result.MessageID, t.result.Node, t.result.CreatedAt = id, d.o.Node, d.now()

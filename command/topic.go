@@ -20,6 +20,8 @@ type TopicRequest struct {
 	// RequestID and AccessKeyID say who asked, for the message's events.
 	RequestID   string
 	AccessKeyID string
+	// MessageID is the id that another node has given the message; 0: this node gives it one.
+	MessageID int64
 }
 
 // topicTask is a message to a topic on its way. It shares the ids, the results and the events of commands.
@@ -46,8 +48,10 @@ func (d *Dispatcher) SendTopic(ctx context.Context, r TopicRequest, hand func(ac
 	if closed {
 		return 0, ErrClosed
 	}
-	if id, err = d.ids.next(ctx); err != nil {
-		return 0, err
+	if id = r.MessageID; id == 0 {
+		if id, err = d.ids.next(ctx); err != nil {
+			return 0, err
+		}
 	}
 	t := &topicTask{payload: r.Payload, task: &task{done: make(chan struct{}), result: Result{
 		MessageID: id, ProductKey: r.ProductKey, DeviceName: r.DeviceName, Topic: r.Topic, State: StateQueued, Node: d.o.Node,

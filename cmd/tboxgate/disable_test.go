@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
@@ -16,15 +15,7 @@ import (
 // TestDisable disables a vehicle on one node of two while it is online on the other: it is cut off, cannot log in on
 // either, commands to it have a code of their own, and after enabling it on the other node all is as before.
 func TestDisable(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
-	require.NoError(t, err)
-	go s.Start()
-	require.True(t, s.ReadyForConnections(patience))
-	t.Cleanup(func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	config := writeFile(t, "t.yaml", "nats: {url: \"nats://"+s.Addr().String()+"\", maxBytes: 1GiB}\n")
+	config := externalNATS(t)
 	one, two := dataDir(t), dataDir(t)
 	a := serve(t, one, "--config", config, "--node", "one")
 	b := serve(t, two, "--config", config, "--node", "two")
@@ -33,6 +24,7 @@ func TestDisable(t *testing.T) {
 	code, _, stderr := tboxgate(t, vin+"\n", "vehicles", "import", "--data-dir", one)
 	require.Zero(t, code, stderr)
 	var c net.Conn
+	var err error
 	require.Eventually(t, func() bool { // node two hears of it
 		c, err = net.Dial("tcp", b.Addresses.Vehicles[0])
 		require.NoError(t, err)

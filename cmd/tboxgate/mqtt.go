@@ -125,7 +125,7 @@ type topics struct{ *node }
 // mqttOverhead is what a PUBLISH has besides topic and payload, at most.
 const mqttOverhead = 16
 
-// Deliver sends a message to a device that is connected here.
+// Deliver sends a message to a device, at whatever node it is connected.
 func (t topics) Deliver(ctx context.Context, m openapi.TopicMessage) (int64, error) {
 	d, known := t.state.devices.Lookup(m.ProductKey, m.DeviceName)
 	switch {
@@ -135,15 +135,22 @@ func (t topics) Deliver(ctx context.Context, m openapi.TopicMessage) (int64, err
 		return 0, openapi.ErrTopicDisabled
 	case d.ActivatedAt.IsZero():
 		return 0, openapi.ErrTopicInactive
-	case t.broker == nil:
-		return 0, openapi.ErrTopicOffline
-	case len(m.Payload)+len(m.Topic)+mqttOverhead > int(t.cfg.MQTT.PacketSize):
-		return 0, fmt.Errorf("%w: %d bytes, %s with its topic", openapi.ErrTopicTooLong, len(m.Payload), mustText(t.cfg.MQTT.PacketSize))
 	}
-	id, err := t.commands.SendTopic(ctx, command.TopicRequest{
+	return t.relay.Deliver(ctx, command.TopicRequest{
 		ProductKey: m.ProductKey, DeviceName: m.DeviceName, Topic: m.Topic, Payload: m.Payload, RequestID: m.RequestID, AccessKeyID: m.AccessKeyID,
-	}, func(acked func(error)) (byte, error) {
-		return t.broker.Deliver(m.ProductKey, m.DeviceName, m.Topic, m.Payload, acked)
+	}, openapi.ErrTopicOffline)
+}
+
+// deliverHere sends a message to a device that is connected here.
+func (n *node) deliverHere(ctx context.Context, m command.TopicRequest) (int64, error) {
+	switch {
+	case n.broker == nil:
+		return 0, openapi.ErrTopicOffline
+	case len(m.Payload)+len(m.Topic)+mqttOverhead > int(n.cfg.MQTT.PacketSize):
+		return 0, fmt.Errorf("%w: %d bytes, %s with its topic", openapi.ErrTopicTooLong, len(m.Payload), mustText(n.cfg.MQTT.PacketSize))
+	}
+	id, err := n.commands.SendTopic(ctx, m, func(acked func(error)) (byte, error) {
+		return n.broker.Deliver(m.ProductKey, m.DeviceName, m.Topic, m.Payload, acked)
 	})
 	for from, to := range map[error]error{
 		mqttdevice.ErrForeignTopic: openapi.ErrTopicFormat, mqttdevice.ErrPermission: openapi.ErrTopicPermission,

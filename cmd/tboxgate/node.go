@@ -14,6 +14,7 @@ import (
 
 	"github.com/tboxgate/tboxgate/command"
 	"github.com/tboxgate/tboxgate/command/openapi"
+	"github.com/tboxgate/tboxgate/command/relay"
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/last"
@@ -34,6 +35,7 @@ import (
 //	commands  the dispatcher
 //	vehicles  the gateway: from here on vehicles are served
 //	broker    MQTT devices, if there are listeners for them
+//	relay     commands to and from the other gateways of the store
 //	calls     the API for commands
 type node struct {
 	cfg     *Config
@@ -53,6 +55,7 @@ type node struct {
 	traces   trace.Hub
 	api      *openapi.Handler
 	broker   *mqttdevice.Broker // nil: no MQTT listener
+	relay    *relay.Relay       // to and from the other gateways of the store
 	refusals *rate.Limiter      // of events of MQTT devices that are not let in
 
 	reading    context.Context // of operators that read frames; ends before their socket does
@@ -130,6 +133,9 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		if err := n.broker.Start(); err != nil {
 			return n, err
 		}
+	}
+	if n.relay, err = n.newRelay(); err != nil {
+		return n, err
 	}
 	if n.api, err = openapi.New(n.apiOptions(false)); err != nil {
 		return n, err
@@ -249,6 +255,9 @@ func (n *node) stop(ctx context.Context) error {
 	}
 	if n.last != nil {
 		step("last known states", n.last.Close(ctx))
+	}
+	if n.relay != nil {
+		n.relay.Close()
 	}
 	if n.commands != nil {
 		step("commands", n.commands.Close(ctx))

@@ -58,7 +58,7 @@ func (n *node) gate() *session.Gate {
 // apiOptions are those of the API on its address, or, trusted, on the admin socket.
 func (n *node) apiOptions(trusted bool) openapi.Options {
 	return openapi.Options{
-		Devices: n.state.registry, Sessions: n.table, Topics: topics{n}, Commands: n.commands, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
+		Devices: n.state.registry, Sessions: n.table, Topics: topics{n}, Commands: n.relay, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
 		Unsigned:            gateway.LimitedLog(n.log, n.metrics.LogLineSuppressed),
 		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted), EchoStringToSign: n.cfg.API.EchoStringToSign,
 		NonceDir: filepath.Join(n.state.dir.Path(), "nonces"), MaxBody: int64(n.cfg.API.MaxBody), ConcurrentCalls: n.cfg.API.ConcurrentCalls, CallsPerSecond: callsPerSecond(n.cfg.API),

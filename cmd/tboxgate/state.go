@@ -25,6 +25,7 @@ type state struct {
 
 	dir       *datadir.Dir
 	holder    nats.Holder // of files in it that outlast a failed disk; nil without a gateway
+	seal      *seal.Box   // of what is secret in the store, and of what passes between gateways
 	store     *nats.Store
 	registry  *session.Registry
 	platforms *session.Platforms
@@ -48,6 +49,7 @@ func (s *state) open(ctx context.Context, barred, platformBarred func(codec.VIN)
 	if err != nil {
 		return err
 	}
+	s.seal = box
 	c := s.cfg.NATS
 	s.store, err = nats.Open(ctx, nats.Options{
 		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile,

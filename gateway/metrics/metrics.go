@@ -41,6 +41,7 @@ type Metrics struct {
 	expires  *prometheus.GaugeVec     // server, listener
 	commands *prometheus.CounterVec   // command, result
 	late     *prometheus.CounterVec   // command
+	relayed  *prometheus.CounterVec   // direction, outcome
 	answered *prometheus.HistogramVec // command
 	calls    *prometheus.CounterVec   // action, code
 	callTime *prometheus.HistogramVec // action
@@ -119,6 +120,10 @@ func New() *Metrics {
 			Name: "tboxgate_command_late_answers_total",
 			Help: "Answers of vehicles to commands that had come to an end without one.",
 		}, []string{"command"}),
+		relayed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tboxgate_commands_relayed_total",
+			Help: "Commands asked of the gateway that the vehicle is connected to (out) or taken on for another one (in), by direction and outcome: accepted; refused (it has left, too many wait); unreachable (nobody of that name, nothing was sent); silent (no word in time); untrusted (another seal key, too late or a repetition).",
+		}, []string{"direction", "outcome"}),
 		answered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tboxgate_command_duration_seconds",
 			Help:    "Time from the acceptance of a command by the API to the vehicle's answer, or to the acknowledgement of a message by its MQTT device.",
@@ -154,11 +159,18 @@ func New() *Metrics {
 		m.answered.WithLabelValues(command)
 		m.late.WithLabelValues(command)
 	}
+	for _, outcome := range [...]string{"accepted", "refused", "untrusted"} {
+		m.relayed.WithLabelValues("in", outcome)
+		m.relayed.WithLabelValues("out", outcome)
+	}
+	for _, outcome := range [...]string{"unreachable", "silent"} {
+		m.relayed.WithLabelValues("out", outcome)
+	}
 	for _, result := range [...]string{CommandAnswered, "disconnected", "sent"} {
 		m.commands.WithLabelValues(CommandMessage, result)
 	}
 	m.answered.WithLabelValues(CommandMessage)
-	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.most, m.expires, m.commands, m.late, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
+	m.registry.MustRegister(m.logins, m.refused, m.shakes, m.shakeIn, m.unlogged, m.paused, m.most, m.expires, m.commands, m.late, m.relayed, m.answered, m.calls, m.callTime, &collector{m}, &fleetCollector{m: m},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -234,6 +246,15 @@ func (m *Metrics) AcceptPaused() { m.paused.Inc() }
 
 // CommandLate counts one answer to a command that CommandDone has counted already.
 func (m *Metrics) CommandLate(command string) { m.late.WithLabelValues(command).Inc() }
+
+// CommandRelayed counts one command between this gateway and another one of the store; in: from there. outcome is one of package relay's.
+func (m *Metrics) CommandRelayed(in bool, outcome string) {
+	direction := "out"
+	if in {
+		direction = "in"
+	}
+	m.relayed.WithLabelValues(direction, outcome).Inc()
+}
 
 // CommandDone counts one command at its end: command is query, set, control or CommandMessage, result the state's name. The
 // duration enters the histogram of answered commands only when the result is CommandAnswered or CommandRejected, the two
