@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -90,16 +91,38 @@ type door struct {
 	certs    *certfiles.Loader // nil: plain HTTP
 	log      *slog.Logger
 	ended    chan struct{} // nil until it serves
+
+	mu     sync.Mutex
+	unused map[net.Conn]bool // connections on which nothing has been asked yet
 }
 
 func newDoor(name string, l net.Listener, log *slog.Logger) *door {
-	return &door{name: name, listener: l, log: log, server: &http.Server{
+	d := &door{name: name, listener: l, log: log, unused: map[net.Conn]bool{}, server: &http.Server{
 		ReadHeaderTimeout: 10 * time.Second, // against slow peers
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.With("server", name).Handler(), slog.LevelDebug),
 	}}
+	d.server.ConnState = func(c net.Conn, state http.ConnState) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if delete(d.unused, c); state == http.StateNew {
+			d.unused[c] = true
+		}
+	}
+	d.server.RegisterOnShutdown(d.closeUnused)
+	return d
+}
+
+// closeUnused closes the connections on which nothing has been asked yet: Go's clients keep some in stock, and Shutdown takes
+// those of the last five seconds for busy.
+func (d *door) closeUnused() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.unused {
+		_ = c.Close() // nobody waits for anything on it
+	}
 }
 
 // guard makes a door fit for strangers: HTTPS, a bounded number of connections, and deadlines both ways.

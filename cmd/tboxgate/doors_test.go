@@ -144,3 +144,19 @@ func TestNoReplayAfterRestart(t *testing.T) {
 	require.Equal(t, 400, status, body)
 	require.Contains(t, body, `"Code":"SignatureNonceUsed"`)
 }
+
+// TestUnusedConnections: a connection on which a client has asked nothing yet does not hold the end up, nor make it a failure.
+func TestUnusedConnections(t *testing.T) {
+	g := serve(t, dataDir(t), "--dev", "--sink", "discard")
+	for _, addr := range []string{g.Addresses.API, g.Addresses.Admin} {
+		c, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	status, _ := get(t, "http://"+g.Addresses.API+"/") // they have been accepted by now
+	require.Equal(t, 400, status)
+	status, _ = get(t, "http://"+g.Addresses.Admin+"/healthz")
+	require.Equal(t, 200, status)
+	require.NoError(t, g.cmd.Process.Signal(syscall.SIGTERM))
+	require.Zero(t, g.exit(t), g.stderr.String())
+}
