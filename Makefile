@@ -31,19 +31,23 @@ release: ## build dist/: static programs for all systems, with checksums; the sa
 	@rm -rf dist && mkdir -p dist
 	@set -e; for t in $(TARGETS); do os=$${t%/*} arch=$${t#*/}; out=dist/tboxgate_$(VERSION)_$${os}_$$arch; [ $$os != windows ] || out=$$out.exe; \
 		echo $$out; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -buildvcs=auto -trimpath -ldflags '-s -w -buildid=' -o $$out ./cmd/tboxgate; done
-	@cd dist && sha256sum tboxgate_* > SHA256SUMS
+	@cp LICENSE dist/ && cd dist && sha256sum LICENSE tboxgate_* > SHA256SUMS
 
 .PHONY: packages
 packages: ## build dist/*.deb and *.rpm of what make release has built, for amd64 and arm64
 	@set -e; for arch in $(ARCHS); do for kind in deb rpm; do \
 		ARCH=$$arch VERSION='$(PACKAGE)' BINARY=dist/tboxgate_$(VERSION)_linux_$$arch SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 		$(GO) tool $(TOOLS) nfpm package --config deploy/package/nfpm.yaml --packager $$kind --target dist/; done; done
-	@cd dist && sha256sum *.deb *.rpm tboxgate_* > SHA256SUMS
+	@cd dist && sha256sum LICENSE tboxgate[-_]* > SHA256SUMS
 
 .PHONY: deploycheck
-deploycheck: ## check packages, unit and manifests (needs Debian, rpm, systemd, root)
+deploycheck: ## check packages, unit, image and manifests (needs Debian, rpm, systemd, root)
 	bash deploy/check
 	cd deploy/kubernetes/k8stest && $(GO) test ./...
+
+.PHONY: boottest
+boottest: ## boot a Debian and install, run, restart, upgrade and remove the packages in it (needs mmdebstrap, systemd-nspawn, root)
+	bash deploy/systemd/boot
 
 .PHONY: run
 run: ## run the gateway for development, on loopback, as the README does
