@@ -3,6 +3,7 @@ package command_test
 import (
 	"bytes"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +18,7 @@ import (
 // TestLogNamesTheSession: what is logged about a command names the session it is about.
 func TestLogNamesTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lines
 		b := newBench(t, func(o *command.Options) {
 			o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
@@ -35,4 +36,22 @@ func TestLogNamesTheSession(t *testing.T) {
 		b.answer(codec.CommandParamQuery, codec.FlagSuccess, queryReply)
 		require.Regexp(t, `msg="late answer" messageId=\d+ vin=`+testVIN+` session=`+b.live().IDString()+"\n", log.String())
 	})
+}
+
+// lines is a log that timers write while the test reads.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
