@@ -100,6 +100,8 @@ func (p *program) probe(c *cli.Context) error {
 	switch {
 	case errors.Is(err, probe.ErrPattern):
 		return usagef(c, "--case: %v (see --list)", err)
+	case errors.Is(err, probe.ErrUnreachable):
+		return fmt.Errorf("%w; is a gateway listening there, and with TLS if --tls is given?", err)
 	case results == nil && err != nil:
 		return usagef(c, "%v", err)
 	}

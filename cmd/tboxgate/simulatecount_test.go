@@ -61,12 +61,12 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			require.Zero(t, seen("tboxgate_bad_frames_total"))
 		},
 		"{fault: badCheck, for: 1m}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
-			require.Greater(t, out.Damaged, uint64(30))
+			require.Greater(t, out.Damaged, uint64(8))
 			require.EqualValues(t, out.Damaged, seen("tboxgate_bad_frames_total"))
 			require.EqualValues(t, out.Damaged, seen("tboxgate_bad_frames_total", `reason="check"`))
 		},
 		"{fault: garbage, for: 1m}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
-			require.Greater(t, out.Damaged, uint64(30))
+			require.Greater(t, out.Damaged, uint64(8))
 			require.EqualValues(t, out.Damaged, seen("tboxgate_bad_frames_total"))
 			require.EqualValues(t, out.Damaged, seen("tboxgate_bad_frames_total", `reason="start"`))
 		},
@@ -84,7 +84,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			require.EqualValues(t, 8, out.Connects)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
 		},
-		"{at: 300ms, for: 1500ms, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
+		"{at: 300ms, for: 500ms, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
 			require.EqualValues(t, 4, out.Reconnects)
 			require.Positive(t, out.Reissues)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
@@ -95,7 +95,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			g := serve(t, dataDir(t), "--dev")
 			before := metricsOf(t, g)
 			code, stdout, stderr := tboxgate(t, "", "simulate", "--addr", g.Addresses.Vehicles[0], "--vehicles", "4", "--edition", "both", "--drive", "road",
-				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", "3s", "--answer-timeout", "60s", "--summary", "json",
+				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", "4s", "--answer-timeout", "60s", "--summary", "json",
 				"--script", writeFile(t, "faults.yaml", "faults: ["+fault+"]\n"))
 			require.Zero(t, code, "%s%s", stdout, stderr)
 			var out summary

@@ -102,6 +102,24 @@ type Result struct {
 // ErrPattern says that a pattern of [Options.Cases] names no case.
 var ErrPattern = errors.New("probe: no such case")
 
+// ErrUnreachable says that no connection to the gateway came about, so that no case was begun.
+var ErrUnreachable = errors.New("probe: no connection")
+
+// reach connects once, so that an address where nobody listens or a certificate that is not taken is one error and not one for
+// each case.
+func reach(ctx context.Context, o *Options) error {
+	if ctx.Err() != nil {
+		return nil // its cases say that they were stopped
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	conn, err := o.Dial(o.VINs[0])(ctx, "tcp", o.Addr)
+	if err != nil {
+		return fmt.Errorf("%w to %s: %w", ErrUnreachable, o.Addr, err)
+	}
+	return conn.Close()
+}
+
 // withDefaults fills the gaps.
 func (o Options) withDefaults() (Options, error) {
 	if o.Addr == "" || len(o.VINs) == 0 {
@@ -164,7 +182,7 @@ func choose(patterns []string) ([]Case, error) {
 
 // Run plays the cases, several at a time, and returns their results in the order of [Cases], editions
 // inside. It takes a bounded time: no case waits for anything longer than Timeout, or what it was told. The error is of the
-// options, or that of ctx; a gateway that cannot be reached fails its cases.
+// options, [ErrUnreachable], or that of ctx; a gateway that stops to answer later fails its cases.
 func Run(ctx context.Context, o Options) ([]Result, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -172,6 +190,9 @@ func Run(ctx context.Context, o Options) ([]Result, error) {
 	}
 	cases, err := choose(o.Cases)
 	if err != nil {
+		return nil, err
+	}
+	if err := reach(ctx, &o); err != nil {
 		return nil, err
 	}
 	vins := make(chan string, len(o.VINs))

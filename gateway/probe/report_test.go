@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,15 +120,29 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-// TestUnreachable: nobody listens, so the cases fail and say why.
+// TestUnreachable: where nobody listens no case is begun; who goes away later fails those that are left.
 func TestUnreachable(t *testing.T) {
 	o := testOptions("127.0.0.1:1", time.Second)
 	o.Cases = []string{"answer.heartbeat"}
 	results, err := Run(t.Context(), o)
+	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	require.Empty(t, results)
+
+	var first sync.Once
+	o.Dial = func(string) func(context.Context, string, string) (net.Conn, error) {
+		return func(context.Context, string, string) (conn net.Conn, err error) {
+			err = errors.New("it has gone")
+			first.Do(func() { conn, _ = net.Pipe(); err = nil })
+			return conn, err
+		}
+	}
+	results, err = Run(t.Context(), o)
 	require.NoError(t, err)
+	require.Len(t, results, 2)
 	for _, r := range results {
 		require.Equal(t, Fail, r.Outcome)
-		require.Contains(t, r.Seen, "no connection: ")
+		require.Equal(t, "no connection: it has gone", r.Seen)
 	}
 }
 
