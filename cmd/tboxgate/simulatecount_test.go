@@ -84,7 +84,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			require.EqualValues(t, 8, out.Connects)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
 		},
-		"{at: 300ms, for: 500ms, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
+		"{at: 300ms, for: 1500ms, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
 			require.EqualValues(t, 4, out.Reconnects)
 			require.Positive(t, out.Reissues)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
@@ -95,7 +95,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			g := serve(t, dataDir(t), "--dev")
 			before := metricsOf(t, g)
 			code, stdout, stderr := tboxgate(t, "", "simulate", "--addr", g.Addresses.Vehicles[0], "--vehicles", "4", "--edition", "both", "--drive", "road",
-				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", "4s", "--answer-timeout", "60s", "--summary", "json",
+				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", "5s", "--answer-timeout", "60s", "--summary", "json",
 				"--script", writeFile(t, "faults.yaml", "faults: ["+fault+"]\n"))
 			require.Zero(t, code, "%s%s", stdout, stderr)
 			var out summary
