@@ -92,10 +92,14 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
+			duration := "3s"
+			if strings.Contains(fault, "blindZone") {
+				duration = "5s" // time to come back
+			}
 			g := serve(t, dataDir(t), "--dev")
 			before := metricsOf(t, g)
 			code, stdout, stderr := tboxgate(t, "", "simulate", "--addr", g.Addresses.Vehicles[0], "--vehicles", "4", "--edition", "both", "--drive", "road",
-				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", "5s", "--answer-timeout", "60s", "--summary", "json",
+				"--period", "100ms", "--heartbeat", "300ms", "--ramp", "0s", "--cells", "300", "--duration", duration, "--answer-timeout", "60s", "--summary", "json",
 				"--script", writeFile(t, "faults.yaml", "faults: ["+fault+"]\n"))
 			require.Zero(t, code, "%s%s", stdout, stderr)
 			var out summary
