@@ -45,7 +45,7 @@ type Reason string
 // Reasons of this package. The others are those of package session: why the vehicle's session ended.
 const (
 	// ReasonVehicleLeft: a setting of the platform's address or port was sent and the vehicle left without an answer, as it
-	// should (GB/T 32960.3 B.2.3). The state is StateAnswered.
+	// should (GB/T 32960.3 B.2.3). The state is answered.
 	ReasonVehicleLeft Reason = "vehicleLeft"
 	// ReasonLinkBusy: the connection took no more frames until the command timed out; nothing was sent.
 	ReasonLinkBusy Reason = "linkBusy"

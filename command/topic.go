@@ -7,7 +7,7 @@ import (
 	"github.com/tboxgate/tboxgate/session"
 )
 
-// ReasonQoS0 stands beside StateSent for a message that no device will acknowledge: it subscribes with QoS 0. The message is
+// ReasonQoS0 stands beside the state sent for a message that no device will acknowledge: it subscribes with QoS 0. The message is
 // over with it.
 const ReasonQoS0 Reason = "qos0"
 

@@ -234,7 +234,7 @@ func (l *loop) tellRefused(c *conn, f codec.Frame, kind, why string) {
 		return
 	}
 	l.g.opt.Refused(session.RefusedEvent{
-		VIN: f.VIN(), Login: kind, Platform: c.Platform(), Remote: c.remote, Node: l.g.opt.Node, At: l.now, Reason: why,
+		VIN: f.VIN(), Login: session.Login(kind), Platform: c.Platform(), Remote: c.remote, Node: l.g.opt.Node, At: l.now, Reason: why,
 	})
 }
 

@@ -10,21 +10,22 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 )
 
-// Device is a registered vehicle. Times are UTC to the millisecond, zero for never.
+// Device is a registered vehicle. Times are UTC to the millisecond, zero for never. The tags say what
+// AppendJSON writes; docs/schema is made of them.
 type Device struct {
-	VIN           codec.VIN
-	ProductKey    string
-	RegisteredAt  time.Time
-	ActivatedAt   time.Time // of the first login
-	LastOnlineAt  time.Time
-	LastOfflineAt time.Time
-	OfflineReason Reason        // why it went offline last
-	ICCID         string        // of the last login
-	Edition       codec.Edition // of the last login, 0 before the first
-	Disabled      bool          // it may not log in
-	Node          string        // the node that served it last
-	Platform      string        // the platform that relayed it last, "" for a vehicle link
-	Session       uint64        // the ID of its last session
+	VIN           codec.VIN     `json:"vin"`
+	ProductKey    string        `json:"productKey"`
+	RegisteredAt  time.Time     `json:"registeredAt,omitzero" schema:"utc"`
+	ActivatedAt   time.Time     `json:"activatedAt,omitzero" schema:"utc"` // of the first login
+	LastOnlineAt  time.Time     `json:"lastOnlineAt,omitzero" schema:"utc"`
+	LastOfflineAt time.Time     `json:"lastOfflineAt,omitzero" schema:"utc"`
+	OfflineReason Reason        `json:"offlineReason,omitempty"`            // why it went offline last
+	ICCID         string        `json:"iccid,omitempty"`                    // of the last login
+	Edition       codec.Edition `json:"edition,omitempty"`                  // of the last login, none before the first
+	Disabled      bool          `json:"disabled,omitempty"`                 // it may not log in
+	Node          string        `json:"node,omitempty"`                     // the gateway that served it last
+	Platform      string        `json:"platform,omitempty"`                 // the platform that relayed it last, none for a vehicle link
+	Session       uint64        `json:"session,omitempty" schema:"session"` // the ID of its last session
 }
 
 // Online reports whether the device is online as far as the registry knows: after a crash it says
@@ -142,9 +143,7 @@ func (r *record) device(vin codec.VIN, names *symbols) Device {
 	}
 }
 
-// appendStored appends the record as the bucket holds it: the device's JSON and what nodes need to
-// agree: "changedAt", the time of the last administrative change, and "writer", the node that wrote
-// it.
+// appendStored appends the record as the bucket holds it: the device's JSON and storedMarks.
 func (r *record) appendStored(dst []byte, vin codec.VIN, names *symbols, writer string) []byte {
 	d := r.device(vin, names)
 	dst = d.AppendJSON(dst)
@@ -155,11 +154,17 @@ func (r *record) appendStored(dst []byte, vin codec.VIN, names *symbols, writer 
 	return append(dst, '}')
 }
 
+// storedMarks are what nodes need to agree. docs/schema is made of Device and them.
+type storedMarks struct {
+	ChangedAt time.Time `json:"changedAt" schema:"utc"` // the last administrative change: registered, disabled, enabled
+	Writer    string    `json:"writer"`                 // the node that wrote it
+}
+
 // storedDevice is the JSON of a bucket entry. The VIN and the product are those of the key, whose
 // bytes are exact.
 type storedDevice struct {
+	storedMarks
 	RegisteredAt  time.Time     `json:"registeredAt"`
-	ChangedAt     time.Time     `json:"changedAt"`
 	ActivatedAt   time.Time     `json:"activatedAt"`
 	LastOnlineAt  time.Time     `json:"lastOnlineAt"`
 	LastOfflineAt time.Time     `json:"lastOfflineAt"`
@@ -170,7 +175,6 @@ type storedDevice struct {
 	Node          string        `json:"node"`
 	Platform      string        `json:"platform"`
 	Session       string        `json:"session"`
-	Writer        string        `json:"writer"`
 }
 
 // parseStored reads a bucket entry of the given product.

@@ -97,7 +97,7 @@ type platform struct {
 	User      string    `json:"user"`
 	Salt      []byte    `json:"salt"`
 	Hash      []byte    `json:"hash"`
-	Mark      []byte    `json:"mark,omitempty"` // tells which seal key Hash was made with; entries of earlier versions have none
+	Mark      []byte    `json:"mark,omitempty"` // tells which seal key hash was made with; entries of earlier versions have none
 	ChangedAt Timestamp `json:"changedAt"`
 
 	foreign bool // made with another seal key

@@ -7,20 +7,21 @@ import (
 )
 
 // PresenceEvent says that a vehicle went online or offline. For each VIN online and offline take
-// turns, each exactly once, and both events of one session carry the same Session.
+// turns, each exactly once, and both events of one session carry the same Session. The tags say what
+// AppendJSON writes; docs/schema is made of them.
 type PresenceEvent struct {
-	VIN        codec.VIN
-	ProductKey string
-	Platform   string // code of the platform that relays the vehicle, "" for a vehicle link
-	Session    uint64 // Session.ID
-	Node       string // the gateway node that serves the vehicle
-	Online     bool
-	At         time.Time
-	Reason     Reason
+	VIN        codec.VIN `json:"vin"`
+	ProductKey string    `json:"productKey"`
+	Platform   string    `json:"platform,omitempty"`       // code of the platform that relays the vehicle, none for a vehicle link
+	Session    uint64    `json:"session" schema:"session"` // Session.ID in hex, the same in both of its events
+	Node       string    `json:"node"`                     // the gateway that serves the vehicle
+	Online     bool      `json:"-"`
+	At         time.Time `json:"at" schema:"utc"`
+	Reason     Reason    `json:"reason"`
 
-	// Of the login, for the registry; not in the JSON.
-	Edition codec.Edition
-	ICCID   ICCID
+	// Of the login, for the registry.
+	Edition codec.Edition `json:"-"`
+	ICCID   ICCID         `json:"-"`
 }
 
 // Kind is the last token of the event's subject: "online" or "offline".

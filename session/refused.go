@@ -10,16 +10,25 @@ import (
 // KindRefused is the last token of a refused login's subject.
 const KindRefused = "refused"
 
+// Login says whose login was refused.
+type Login string
+
+// The logins.
+const (
+	LoginVehicle  Login = "vehicle"  // a vehicle's, its own or relayed
+	LoginPlatform Login = "platform" // a platform's
+)
+
 // RefusedEvent says that a login was not let in. Refusals are events and metrics, not records: what
-// a stranger sends is not kept.
+// a stranger sends is not kept. The tags say what AppendJSON writes; docs/schema is made of them.
 type RefusedEvent struct {
-	VIN      codec.VIN // of the vehicle, or the platform's code
-	Login    string    // "vehicle" or "platform"
-	Platform string    // code of the platform link that relayed a vehicle, else ""
-	Remote   netip.AddrPort
-	Node     string
-	At       time.Time
-	Reason   string // a Refused constant, or another reason of the gateway
+	VIN      codec.VIN      `json:"vin"`                // of the vehicle, or the platform's code
+	Login    Login          `json:"login"`              // whose login it was
+	Platform string         `json:"platform,omitempty"` // code of the platform link that relayed a vehicle
+	Remote   netip.AddrPort `json:"remote"`
+	Node     string         `json:"node"` // the gateway
+	At       time.Time      `json:"at" schema:"utc"`
+	Reason   string         `json:"reason" schema:"minLength=1"` // why it was not let in, as in tboxgate_logins_total
 }
 
 // AppendJSON appends the event as one JSON object: vin login platform (when there is one) remote node
@@ -28,7 +37,7 @@ func (e *RefusedEvent) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	dst = appendVIN(dst, e.VIN)
 	dst = append(dst, `,"login":`...)
-	dst = appendString(dst, e.Login)
+	dst = appendString(dst, string(e.Login))
 	if e.Platform != "" {
 		dst = append(dst, `,"platform":`...)
 		dst = AppendWireString(dst, e.Platform)

@@ -1,4 +1,3 @@
-// Package schema tests the schemas against what the gateway's packages write.
 package schema
 
 import (

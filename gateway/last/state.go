@@ -10,24 +10,24 @@ import (
 )
 
 // State is the last known state of a vehicle: the value of its key in the bucket. Each group of measurements is
-// that of the newest report that has it, by collection time.
+// that of the newest report that has it, by collection time. docs/schema is made of it.
 type State struct {
-	VIN        string            `json:"vin"`
+	VIN        string            `json:"vin" schema:"vin"`
 	Edition    codec.Edition     `json:"edition"`
-	Time       time.Time         `json:"time"` // the newest report's, +08:00
+	Time       time.Time         `json:"time" schema:"wireTime"` // the newest report's, +08:00
 	ReceivedAt session.Timestamp `json:"receivedAt"`
 	Node       string            `json:"node"`
-	Session    string            `json:"session"`
+	Session    string            `json:"session" schema:"session"`
 	Platform   string            `json:"platform,omitempty"`
 	Vehicle    *Vehicle          `json:"vehicle,omitempty"`
 	Position   *Position         `json:"position,omitempty"`
 	Alarms     *Alarms           `json:"alarms,omitempty"`
-	Frame      json.RawMessage   `json:"frame"` // the newest report, as it stands in the stream
+	Frame      json.RawMessage   `json:"frame" schema:"frame"` // the newest report, as it stands in the stream
 }
 
 // Vehicle is taken of the info item vehicle. null is an abnormal or invalid mark.
 type Vehicle struct {
-	Time         time.Time    `json:"time"`
+	Time         time.Time    `json:"time" schema:"wireTime"`
 	VehicleState *int32       `json:"vehicleState"`
 	ChargeState  *int32       `json:"chargeState"`
 	RunMode      *int32       `json:"runMode"`
@@ -41,7 +41,7 @@ type Vehicle struct {
 
 // Position is taken of the info item position.
 type Position struct {
-	Time      time.Time    `json:"time"`
+	Time      time.Time    `json:"time" schema:"wireTime"`
 	Longitude *json.Number `json:"longitude"` // °, west is negative
 	Latitude  *json.Number `json:"latitude"`  // °, south is negative
 	Valid     bool         `json:"valid"`     // it was fixed; else the last that was
@@ -49,7 +49,7 @@ type Position struct {
 
 // Alarms is taken of the info item alarms.
 type Alarms struct {
-	Time         time.Time `json:"time"`
+	Time         time.Time `json:"time" schema:"wireTime"`
 	HighestLevel *int32    `json:"highestLevel"`
 	Flags        *int64    `json:"flags"`
 }

@@ -87,30 +87,31 @@ type Receiver interface {
 }
 
 // Record is one frame on its way into the store. The caller may reuse it, and the memory of Body,
-// as soon as Publish has returned.
+// as soon as Publish has returned. The tags name the gateway's keys in a frame's JSON, which the writers
+// append by hand; docs/schema is made of them.
 type Record struct {
-	VIN        codec.VIN     // the vehicle, or the platform for 0x05 and 0x06; part of the subject
-	Command    codec.Command // part of the subject
-	Edition    codec.Edition // names the command
-	ReceivedAt time.Time     // the gateway's clock when the frame was complete
+	VIN        codec.VIN     `json:"-"`                       // the vehicle, or the platform for 0x05 and 0x06; part of the subject
+	Command    codec.Command `json:"-"`                       // part of the subject
+	Edition    codec.Edition `json:"-"`                       // names the command
+	ReceivedAt time.Time     `json:"receivedAt" schema:"utc"` // when the frame was complete
 
-	Node      string         // the gateway that received it
-	Session   uint64         // the login it belongs to; 0 when there is none
-	Platform  string         // code of the platform link that relayed it, "" for a vehicle link
-	Remote    netip.AddrPort // the peer; the zero value when unknown
-	Duplicate bool           // repeats a stored record (a reissue sent twice)
+	Node      string         `json:"node"`                     // the gateway that received it
+	Session   uint64         `json:"session" schema:"session"` // all zeros when there is none
+	Remote    netip.AddrPort `json:"remote"`                   // empty when unknown
+	Platform  string         `json:"platform,omitempty"`       // code of the platform link that relayed it, none for a vehicle link
+	Duplicate bool           `json:"duplicate,omitempty"`      // repeats a stored record (a reissue sent twice)
 
 	// Unsure says that the record is a report that may repeat a stored one; CollectedAt is then its
 	// collection time and UnitHash the hash of its data unit (package stream's). A sink that cannot look
 	// it up stores it as it is.
-	Unsure      bool
-	CollectedAt time.Time
-	UnitHash    uint64
+	Unsure      bool      `json:"-"`
+	CollectedAt time.Time `json:"-"`
+	UnitHash    uint64    `json:"-"`
 
 	// Raw says what Body is: the frame's bytes (the gateway's keys above then travel beside it, as
 	// the store's headers), or else one JSON object that holds those keys already.
-	Raw  bool
-	Body []byte
+	Raw  bool   `json:"-"`
+	Body []byte `json:"-"`
 }
 
 // Payload is the form in which frames are stored.

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,18 @@ const timeLayout = "2006-01-02T15:04:05.000Z"
 //
 //	{"rawBytes":334,"vin":"…","receivedAt":"…","node":"…","session":"…","remote":"…","platform":"…","duplicate":true}
 //
+// entryKeys are the keys, in their order: docs/schema is made of them.
+type entryKeys struct {
+	RawBytes   int            `json:"rawBytes" schema:"frameSize"`        // how many bytes the frame has
+	VIN        string         `json:"vin" schema:"vin"`                   // bytes that are not text are U+FFFD; the frame has them
+	ReceivedAt time.Time      `json:"receivedAt" schema:"utc"`            // when the frame was complete
+	Node       string         `json:"node,omitempty"`                     // the gateway that received it
+	Session    uint64         `json:"session,omitempty" schema:"session"` // none before a login
+	Remote     netip.AddrPort `json:"remote,omitzero"`
+	Platform   string         `json:"platform,omitempty"`  // code of the platform link that relayed it, none for a vehicle link
+	Duplicate  bool           `json:"duplicate,omitempty"` // repeats a stored record
+}
+
 // The keys do not travel as headers, because nats-server looks through the headers of every message some
 // twenty times and the client writes them with maps and buffers: a third of the throughput.
 
