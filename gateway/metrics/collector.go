@@ -16,7 +16,7 @@ var (
 	descEncrypted     = desc("encrypted_frames_total", "Stored frames whose data unit is encrypted, by method: nobody can read them here.", "method")
 	descPaused        = desc("input_pauses_total", "Times that a connection's input was left unread because the store was slow, by the bound that was reached.", "limit")
 	descBad           = desc("bad_frames_total", "Frames and runs of bytes that were refused, by reason.", "reason")
-	descAnswers       = desc("answers_total", "Answers written, by answer flag.", "flag")
+	descAnswers       = desc("answers_total", "Answers written, by response flag.", "flag")
 	descAnswer        = desc("answer_duration_seconds", "Time from reading the last byte of a frame to writing its answer.")
 	descIn            = desc("received_bytes_total", "Bytes read from connections.")
 	descOut           = desc("sent_bytes_total", "Bytes written to connections.")

@@ -130,7 +130,7 @@ func classOf(edition int, command codec.Command) int {
 	return 0
 }
 
-// flagNames are the answer flags' names by byte; 0 stands for all others.
+// flagNames are the response flags' names by byte; 0 stands for all others.
 var flagNames = [8]string{"other", "success", "error", "vinDuplicate", "vinUnknown", "signatureError",
 	"structureError", "decryptError"}
 
