@@ -111,8 +111,7 @@ func NewDispatcher(ctx context.Context, o Options) (*Dispatcher, error) {
 	}
 	background, stop := context.WithCancel(context.Background())
 	d := &Dispatcher{o: o, ids: ids, stop: stop, slots: map[slotKey]*slot{}, pending: map[codec.Command]Pending{}, results: newResults()}
-	first := ids.first()
-	d.wg.Go(func() { d.recoverOpen(background, first) })
+	d.wg.Go(func() { d.recoverOpen(background) })
 	return d, nil
 }
 

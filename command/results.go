@@ -32,16 +32,22 @@ type results struct {
 	ended   []*task // over, oldest first
 	bytes   int     // of ended
 	unsaved map[*task]struct{}
-	saved   chan struct{} // a token when unsaved has become empty
-	retry   *time.Timer   // set while a retry of failed writes is due
-	gaveUp  bool          // Close does not wait any longer
+	saved   chan struct{}      // a token when unsaved has become empty
+	retry   *time.Timer        // set while a retry of failed writes is due
+	gaveUp  bool               // Close does not wait any longer
+	fresh   map[int64]struct{} // ids of this run, while those of an earlier one are looked for; then nil
 }
 
 func newResults() results {
-	return results{byID: map[int64]*task{}, unsaved: map[*task]struct{}{}, saved: make(chan struct{}, 1)}
+	return results{byID: map[int64]*task{}, unsaved: map[*task]struct{}{}, saved: make(chan struct{}, 1), fresh: map[int64]struct{}{}}
 }
 
-func (r *results) add(t *task) { r.byID[t.result.MessageID] = t }
+func (r *results) add(t *task) {
+	r.byID[t.result.MessageID] = t
+	if r.fresh != nil {
+		r.fresh[t.result.MessageID] = struct{}{}
+	}
+}
 
 func (r *results) over(t *task) {
 	r.ended = append(r.ended, t)
@@ -236,9 +242,9 @@ func (d *Dispatcher) find(ctx context.Context, id int64) (Result, <-chan struct{
 	return r, nil, nil
 }
 
-// recoverOpen ends the commands that an earlier run of this node left open: their sessions died with the gateway. first is
-// the lowest message id of this run.
-func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
+// recoverOpen ends the commands that an earlier run of this node left open: their sessions died with the gateway. Ids do not tell
+// them from those of this run: other nodes, with clocks of their own, have given some of them.
+func (d *Dispatcher) recoverOpen(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var open []Result
@@ -246,7 +252,7 @@ func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
 	err := d.o.KV.Watch(ctx, func(key string, value []byte) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if r, ok := leftOpen(key, value, d.o.Node, first); ok && !over {
+		if r, ok := leftOpen(key, value, d.o.Node); ok && !over {
 			open = append(open, r)
 		}
 	})
@@ -255,9 +261,11 @@ func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
 	}
 	d.mu.Lock()
 	over = true
+	fresh := d.results.fresh
+	d.results.fresh = nil
 	for _, r := range open {
-		if d.results.byID[r.MessageID] != nil {
-			continue // another node, whose clock is behind, has sent it here meanwhile
+		if _, ours := fresh[r.MessageID]; ours {
+			continue // sent meanwhile
 		}
 		if r.Topic != "" {
 			d.recoverTopic(r)
@@ -279,8 +287,8 @@ func (d *Dispatcher) recoverOpen(ctx context.Context, first int64) {
 	d.out.flush()
 }
 
-// leftOpen reads an entry of the bucket if it is a command of this node and an earlier run that is not over.
-func leftOpen(key string, value []byte, node string, first int64) (Result, bool) {
+// leftOpen reads an entry of the bucket if it is a command of this node that is not over.
+func leftOpen(key string, value []byte, node string) (Result, bool) {
 	var r Result
 	if strings.HasPrefix(key, markPrefix) || value == nil {
 		return r, false
@@ -289,7 +297,7 @@ func leftOpen(key string, value []byte, node string, first int64) (Result, bool)
 	if !bytes.Contains(value, []byte(`"state":"`+StateSent+`"`)) && !bytes.Contains(value, []byte(`"state":"`+StateQueued+`"`)) {
 		return r, false
 	}
-	if json.Unmarshal(value, &r) != nil || r.Node != node || r.Over() || r.MessageID >= first {
+	if json.Unmarshal(value, &r) != nil || r.Node != node || r.Over() {
 		return r, false
 	}
 	return r, true

@@ -91,6 +91,30 @@ func TestKilledWithOpenCommands(t *testing.T) {
 	require.Contains(t, string(value), `"state":"sent"`)
 }
 
+// What another node had asked of one that was killed ends at its next start too, whatever the clock of that other node said.
+func TestKilledWithOpenCommandsOfAnotherNode(t *testing.T) {
+	b := newBench(t)
+	const id = 1<<52 + 1
+	got, err := b.Send(context.Background(), command.Request{
+		MessageID: id, ProductKey: testProduct, DeviceName: testVIN, Command: codec.CommandParamQuery, Unit: query,
+	})
+	require.NoError(t, err)
+	require.EqualValues(t, id, got)
+	key := strconv.FormatInt(id, 10)
+	var entry []byte
+	require.Eventually(t, func() bool {
+		entry, err = b.kv.Get(context.Background(), key)
+		return err == nil
+	}, 5*time.Second, time.Millisecond)
+	require.NoError(t, b.Close(context.Background()))
+	require.NoError(t, b.kv.Put(context.Background(), key, entry)) // as the kill would have left it
+	b.open()
+	require.Eventually(t, func() bool {
+		entry, err = b.kv.Get(context.Background(), key)
+		return err == nil && strings.Contains(string(entry), `"reason":"gatewayRestart"`)
+	}, 5*time.Second, time.Millisecond, "the node that asked sees it in the store")
+}
+
 // The times of a result have three decimals, whichever they are.
 func TestResultTimes(t *testing.T) {
 	at := time.Date(2026, 11, 23, 3, 32, 1, 0, time.UTC)

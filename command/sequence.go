@@ -63,9 +63,6 @@ func openSequence(ctx context.Context, kv KV, node string, now func() time.Time)
 	return s, nil
 }
 
-// first is the id below which all ids of earlier runs lie. Valid before the first call of next.
-func (s *sequence) first() int64 { return s.last + 1 }
-
 func (s *sequence) next(ctx context.Context) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -144,6 +144,47 @@ func TestSessionEndsBeforeHandOver(t *testing.T) {
 	}
 }
 
+// While the end of a session waits for its link's word the vehicle comes back: what is asked then goes out, whatever that word is.
+func TestBackBeforeHandOver(t *testing.T) {
+	for name, word := range map[string]func(*link){
+		"sent":     func(l *link) { l.held[0](nil) },
+		"not sent": func(l *link) { l.held[0](session.ErrLinkClosed) },
+		"never":    func(*link) { time.Sleep(31 * time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.link.hold = true
+				id, waiting := b.send(codec.CommandParamQuery, query), b.send(codec.CommandParamQuery, query)
+				b.logout(session.ReasonPeerClosed)
+				require.Equal(t, command.StateDisconnected, b.result(waiting).State)
+				second := &link{}
+				b.login(second)
+				later := b.send(codec.CommandParamQuery, query)
+				word(b.link)
+				synctest.Wait()
+				require.Equal(t, command.StateDisconnected, b.result(id).State)
+				require.Equal(t, command.Reason("peerClosed"), b.result(id).Reason)
+				require.Equal(t, command.StateSent, b.result(later).State)
+				require.Equal(t, 1, second.count())
+			})
+		})
+	}
+}
+
+// A late answer belongs to the command that was sent, not to those that waited behind it.
+func TestLateAnswerBeforeWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		id, waiting := b.send(codec.CommandParamQuery, query), b.send(codec.CommandParamQuery, query)
+		b.logout(session.ReasonPeerClosed)
+		b.login(&link{})
+		b.answer(codec.CommandParamQuery, codec.FlagSuccess, queryReply)
+		require.Equal(t, command.StateAnswered, b.result(id).State)
+		require.Equal(t, command.StateDisconnected, b.result(waiting).State)
+	})
+}
+
 // Wired to the table's callback the dispatcher hears of every end, also of the many sessions of a platform link.
 func TestPresence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

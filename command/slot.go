@@ -155,9 +155,8 @@ func (d *Dispatcher) handedOver(sl *slot, t *task, id uint64, err error) {
 		} else {
 			d.sent(t)
 		}
-		if why := t.ending; why != "" {
-			t.ending = ""
-			d.gone(sl, id, why)
+		if t.ending != "" {
+			d.gone(sl, id, t.ending)
 		}
 	}
 	d.mu.Unlock()
@@ -201,7 +200,8 @@ func (d *Dispatcher) answered(sl *slot, t *task, s *session.Session, f codec.Fra
 }
 
 // gone handles the end of the session with the given id. A session may end before its link has said whether the frame went
-// out; then the end waits for that word, which always comes, and with it whether and when the command was sent.
+// out; then the end waits for that word, which always comes, and with it whether and when the command was sent. What waits behind
+// it does not: a vehicle that has come back meanwhile is sent what was asked since.
 func (d *Dispatcher) gone(sl *slot, id uint64, reason session.Reason) {
 	t := sl.current
 	if t == nil || t.session != id {
@@ -210,9 +210,14 @@ func (d *Dispatcher) gone(sl *slot, id uint64, reason session.Reason) {
 	if t.unheard > 0 && t.result.Sends == 0 {
 		if t.ending == "" {
 			t.ending = reason
+			if reason != session.ReasonTakeover {
+				d.endQueue(sl, StateDisconnected, Reason(reason))
+			}
 		}
 		return
 	}
+	waited := t.ending != ""
+	t.ending = ""
 	takeover := reason == session.ReasonTakeover
 	switch {
 	case t.leaves && t.result.Sends > 0 && left(reason):
@@ -227,11 +232,11 @@ func (d *Dispatcher) gone(sl *slot, id uint64, reason session.Reason) {
 	default:
 		d.finish(sl, StateDisconnected, Reason(reason))
 	}
-	if takeover {
+	if takeover || waited && len(sl.queue) > 0 {
 		d.arm(sl, 0) // the new session is in the table, which must not be asked here
 		return
 	}
-	d.endAll(sl, StateDisconnected, Reason(reason))
+	d.endQueue(sl, StateDisconnected, Reason(reason))
 	d.arm(sl, d.o.LateWindow)
 }
 
@@ -270,12 +275,18 @@ func (d *Dispatcher) endAll(sl *slot, state State, reason Reason) {
 	if sl.current != nil {
 		d.finish(sl, state, reason)
 	}
+	d.endQueue(sl, state, reason)
+}
+
+// endQueue ends all that wait. They were never sent: an answer is to what was before them.
+func (d *Dispatcher) endQueue(sl *slot, state State, reason Reason) {
+	current, last := sl.current, sl.last
 	for _, t := range sl.queue {
 		sl.current = t
 		d.count(t.key.command, 1, -1)
 		d.finish(sl, state, reason)
 	}
-	sl.queue = nil
+	sl.queue, sl.current, sl.last = nil, current, last
 }
 
 // tick is what a slot's timer does: repeat or give up the command in flight, go on with the queue, or forget the slot.
