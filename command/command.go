@@ -94,26 +94,27 @@ type Request struct {
 	MessageID int64
 }
 
-// Result is what is known about a command. It is also the JSON value kept for 7 days under the MessageID.
+// Result is what is known about a command. It is also the JSON value kept for 7 days under the MessageID; docs/schema is made
+// of it.
 type Result struct {
-	MessageID   int64             `json:"messageId"`
+	MessageID   int64             `json:"messageId" schema:"min=1,max=9007199254740991"`
 	ProductKey  string            `json:"productKey"`
 	DeviceName  string            `json:"deviceName"`
-	Command     codec.Command     `json:"command"`         // 128, 129, 130
-	Edition     codec.Edition     `json:"edition"`         // of the session it was sent over
-	Topic       string            `json:"topic,omitempty"` // of a message to an MQTT device, which has no command and edition
+	Command     codec.Command     `json:"command" schema:"downlink,or=0"`           // 0: a message to an MQTT device
+	Edition     codec.Edition     `json:"edition" schema:"enum=codec.Edition,or=0"` // of the session it was sent over; 0: a message to an MQTT device, or the gateway that has the session was not heard of
+	Topic       string            `json:"topic,omitempty"`                          // of a message to an MQTT device, which has no command and edition
 	State       State             `json:"state"`
-	Flag        string            `json:"flag,omitempty"` // JSON name of the answer's flag; "" without an answer
-	Reason      Reason            `json:"reason,omitempty"`
+	Flag        string            `json:"flag,omitempty"`                                       // JSON name of the answer's flag; none without an answer
+	Reason      Reason            `json:"reason,omitempty" schema:"enum=Reason|session.Reason"` // why it ended so, where state and flag do not say all
 	RequestID   string            `json:"requestId,omitempty"`
 	AccessKeyID string            `json:"accessKeyId,omitempty"`
 	Node        string            `json:"node"`
-	Sends       int               `json:"sends"` // how often the frame was handed to the connection
+	Sends       int               `json:"sends" schema:"min=0"` // how often the frame was handed to the connection
 	CreatedAt   session.Timestamp `json:"createdAt"`
 	SentAt      session.Timestamp `json:"sentAt,omitzero"`     // first hand-over
 	AnsweredAt  session.Timestamp `json:"answeredAt,omitzero"` // arrival of the answer, or of the leave that stands for it
 	EndedAt     session.Timestamp `json:"endedAt,omitzero"`
-	Body        json.RawMessage   `json:"body,omitempty"` // the answer frame as JSON (the format of the uplink stream), secrets masked
+	Body        json.RawMessage   `json:"body,omitempty" schema:"frame"` // the answer frame as JSON (the format of the uplink stream), secrets masked
 }
 
 // Late reports whether the vehicle answered after the command had ended without an answer.

@@ -129,18 +129,18 @@ func (d *Dispatcher) topicChanged(t *topicTask) {
 
 // topicEvent is the JSON of the event of a message to a topic.
 type topicEvent struct {
-	MessageID   int64             `json:"messageId"`
+	MessageID   int64             `json:"messageId" schema:"min=1,max=9007199254740991"`
 	ProductKey  string            `json:"productKey"`
 	DeviceName  string            `json:"deviceName"`
-	Command     string            `json:"command"` // "message"
+	Command     string            `json:"command" schema:"const=message"`
 	Topic       string            `json:"topic"`
 	State       State             `json:"state"`
 	At          session.Timestamp `json:"at"`
 	RequestID   string            `json:"requestId"`
 	AccessKeyID string            `json:"accessKeyId"`
-	Reason      Reason            `json:"reason,omitempty"`
+	Reason      Reason            `json:"reason,omitempty" schema:"enum=Reason|session.Reason"` // why it ended so, where the state does not say all
 	Node        string            `json:"node"`
-	Payload     []byte            `json:"payload,omitempty"` // base64, in the first event
+	Payload     []byte            `json:"payload,omitempty"` // the message, in the first event
 }
 
 func encodeTopicEvent(r *Result, at session.Timestamp, payload []byte) []byte {

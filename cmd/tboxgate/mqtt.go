@@ -60,17 +60,17 @@ func (n *node) newBroker() (*mqttdevice.Broker, error) {
 	return b, nil
 }
 
-// deviceMessage is the JSON of a message of an MQTT device in its stream.
+// deviceMessage is the JSON of a message of an MQTT device in its stream, of which docs/schema is made.
 type deviceMessage struct {
 	ProductKey    string            `json:"productKey"`
 	DeviceName    string            `json:"deviceName"`
 	Topic         string            `json:"topic"`
-	QoS           byte              `json:"qos"`
+	QoS           byte              `json:"qos" schema:"max=2"` // with which the device sent it
 	ReceivedAt    session.Timestamp `json:"receivedAt"`
-	Node          string            `json:"node"`
-	Session       string            `json:"session"`
-	Payload       *string           `json:"payload,omitempty"`       // if it is text
-	PayloadBase64 []byte            `json:"payloadBase64,omitempty"` // if it is not
+	Node          string            `json:"node"`                     // the gateway that received it
+	Session       string            `json:"session" schema:"session"` // the connection it came over
+	Payload       *string           `json:"payload,omitempty"`        // the message, if it is UTF-8
+	PayloadBase64 []byte            `json:"payloadBase64,omitempty"`  // the message, if it is not
 }
 
 // storeMessage keeps a message of an MQTT device.
@@ -99,21 +99,24 @@ func (n *node) devicePresence(e mqttdevice.PresenceEvent) {
 	}
 }
 
+// refusedDevice is the JSON of the event of an MQTT device that was not let in, of which docs/schema is made.
+type refusedDevice struct {
+	DeviceName string            `json:"deviceName"`
+	ProductKey string            `json:"productKey"`
+	Login      string            `json:"login" schema:"const=mqtt"`
+	Remote     string            `json:"remote" schema:"remote"`
+	Node       string            `json:"node"` // the gateway
+	At         session.Timestamp `json:"at"`
+	Reason     string            `json:"reason" schema:"minLength=1"` // why it was not let in, as in tboxgate_mqtt_refused_total
+}
+
 // deviceRefused is told of MQTT devices that were not let in. Those that do not even say who they are stand in the log and
 // the metrics only.
 func (n *node) deviceRefused(r mqttdevice.Refusal) {
 	if r.DeviceName == "" || !n.refusals.Allow() {
 		return
 	}
-	body, err := json.Marshal(struct {
-		DeviceName string            `json:"deviceName"`
-		ProductKey string            `json:"productKey"`
-		Login      string            `json:"login"`
-		Remote     string            `json:"remote"`
-		Node       string            `json:"node"`
-		At         session.Timestamp `json:"at"`
-		Reason     string            `json:"reason"`
-	}{r.DeviceName, r.ProductKey, "mqtt", r.Remote, n.cfg.Node, session.At(r.At), r.Reason})
+	body, err := json.Marshal(refusedDevice{r.DeviceName, r.ProductKey, "mqtt", r.Remote, n.cfg.Node, session.At(r.At), r.Reason})
 	if err == nil { // texts and times always encode
 		n.state.store.Events().PublishDevice(r.DeviceName, session.KindRefused, body)
 	}

@@ -145,6 +145,10 @@ products:
 	require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 	require.Zero(t, g.exit(t), g.stderr.String())
 	require.NotContains(t, g.stderr.String(), created.DeviceSecret)
+	seen := checkStore(t, dir)
+	for _, name := range []string{"mqtt-message", "mqtt-presence", "mqtt-refused", "mqtt-command", "mqtt-device", "mqtt-last", "result"} {
+		require.Positive(t, seen[name], name)
+	}
 	require.Regexp(t, `meter-01 .*  OFFLINE: drain\n`, ok(t, "devices", "list", "--data-dir", dir, "--config", config))
 	require.Empty(t, ok(t, "devices", "delete", "--data-dir", dir, "--config", config, "meter-01"))
 }

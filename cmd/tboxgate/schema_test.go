@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -48,13 +49,13 @@ func schemaSet(t *testing.T) func(name string, text []byte) {
 
 // TestSchemas: everything that a gateway has stored is as docs/schema says.
 func TestSchemas(t *testing.T) {
-	check := schemaSet(t)
 	batched := filepath.Join(t.TempDir(), "batched.yaml")
 	require.NoError(t, os.WriteFile(batched, []byte("sinks: [{type: nats, payload: raw, batch: {maxFrames: 64}}]\n"), 0o600))
 	for _, args := range [][]string{{"--payload", "both"}, {"--payload", "raw"}, {"--config", batched}} {
 		dir := dataDir(t)
 		require.NotEmpty(t, ok(t, "vehicles", "import", "--data-dir", dir, vinFile(t, "LTEST000000000001", "LTEST000000000002")))
 		require.NotEmpty(t, ok(t, "platforms", "create", "--data-dir", dir, "--code", "LTESTPLATFORM0001", "--user", "user", "--password", "password1"))
+		require.NotEmpty(t, ok(t, "keys", "create", "--data-dir", dir, "--product", "gbt32960", "--allow", "query,read", "--expires", "1h", "--sts"))
 		g := serve(t, dir, args...)
 		sim := start(t, "simulate", "--addr", g.Addresses.Vehicles[0], "--vehicles", "2", "--period", "50ms", "--ramp", "0s")
 		waitSessions(t, dir, 2)
@@ -66,60 +67,76 @@ func TestSchemas(t *testing.T) {
 		require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 		require.Zero(t, g.exit(t), g.stderr.String())
 
-		s, err := nats.Open(t.Context(), nats.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
-		require.NoError(t, err)
-		seen := map[string]int{}
-		for r, err := range stream.Read(t.Context(), s.JetStream(), stream.Query{}) {
-			require.NoError(t, err)
-			check("frame", r.AppendJSON(nil, nil))
-			seen["frame"]++
-		}
-		eachMessage(t, s, stream.Frames, func(_ string, body []byte) {
-			if head, _, raw := bytes.Cut(body, []byte("\n")); raw {
-				check("entry", head)
-				seen["entry"]++
-			}
-		})
-		eachMessage(t, s, stream.Batches, func(subject string, body []byte) {
-			for e, err := range stream.Entries(subject, body) {
-				require.NoError(t, err)
-				head, _, _ := bytes.Cut(e.Bytes, []byte("\n"))
-				check("entry", head)
-				seen["entry"]++
-			}
-		})
-		eachMessage(t, s, nats.StreamEvents, func(subject string, body []byte) {
-			kind := subject[strings.LastIndexByte(subject, '.')+1:]
-			name := map[string]string{"online": "presence", "offline": "presence"}[kind]
-			if name == "" {
-				name = kind
-			}
-			check(name, body)
-			seen[name]++
-		})
-		for bucket, name := range map[string]string{nats.BucketDevices: "device", nats.BucketPlatforms: "platform", nats.BucketLast: "last"} {
-			var mu sync.Mutex
-			ctx, cancel := context.WithCancel(t.Context())
-			require.NoError(t, s.KV(bucket).Watch(ctx, func(key string, value []byte) {
-				mu.Lock()
-				defer mu.Unlock()
-				switch {
-				case strings.HasPrefix(key, "="): // the gateway's own
-				case name == "last" && strings.Contains(key, "."):
-					check("frame", value)
-				default:
-					check(name, value)
-					seen[name]++
-				}
-			}))
-			cancel()
-		}
-		require.NoError(t, s.Close(t.Context()))
-		for _, name := range []string{"frame", "presence", "refused", "command", "device", "platform", "last"} {
+		seen := checkStore(t, dir)
+		for _, name := range []string{"frame", "presence", "refused", "command", "result", "device", "platform", "last", "key"} {
 			require.Positive(t, seen[name], "%v: %s", args, name)
 		}
 		require.Equal(t, args[1] != "both", seen["entry"] > 0, args)
 	}
+}
+
+// checkStore checks all that the store in a data directory holds and returns how many there are by the names of their schemas.
+func checkStore(t *testing.T, dir string) map[string]int {
+	t.Helper()
+	schemas := schemaSet(t)
+	seen := map[string]int{}
+	check := func(name string, text []byte) {
+		t.Helper()
+		schemas(name, text)
+		seen[name]++
+	}
+	s, err := nats.Open(t.Context(), nats.Options{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	for r, err := range stream.Read(t.Context(), s.JetStream(), stream.Query{}) {
+		require.NoError(t, err)
+		check("frame", r.AppendJSON(nil, nil))
+	}
+	eachMessage(t, s, stream.Frames, func(_ string, body []byte) {
+		if head, _, raw := bytes.Cut(body, []byte("\n")); raw {
+			check("entry", head)
+		}
+	})
+	eachMessage(t, s, stream.Batches, func(subject string, body []byte) {
+		for e, err := range stream.Entries(subject, body) {
+			require.NoError(t, err)
+			head, _, _ := bytes.Cut(e.Bytes, []byte("\n"))
+			check("entry", head)
+		}
+	})
+	eachMessage(t, s, nats.StreamMQTT, func(_ string, body []byte) { check("mqtt-message", body) })
+	eachMessage(t, s, nats.StreamEvents, func(subject string, body []byte) {
+		name := subject[strings.LastIndexByte(subject, '.')+1:]
+		if name == "online" || name == "offline" {
+			name = "presence"
+		}
+		var of struct{ Protocol, Login, Topic string }
+		require.NoError(t, json.Unmarshal(body, &of))
+		if of.Protocol == "mqtt" || of.Login == "mqtt" || of.Topic != "" {
+			name = "mqtt-" + name
+		}
+		check(name, body)
+	})
+	for bucket, name := range map[string]string{nats.BucketDevices: "device", nats.BucketPlatforms: "platform", nats.BucketLast: "last",
+		nats.BucketCommands: "result", nats.BucketKeys: "key", nats.BucketMQTT: "mqtt-device"} {
+		var mu sync.Mutex
+		ctx, cancel := context.WithCancel(t.Context())
+		require.NoError(t, s.KV(bucket).Watch(ctx, func(key string, value []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case strings.HasPrefix(key, "="), strings.HasPrefix(key, "mark."): // the gateway's own
+			case name == "last" && strings.Contains(key, "."):
+				check("frame", value)
+			case name == "mqtt-device" && strings.HasSuffix(key, ".last"):
+				check("mqtt-last", value)
+			default:
+				check(name, value)
+			}
+		}))
+		cancel()
+	}
+	require.NoError(t, s.Close(t.Context()))
+	return seen
 }
 
 // vinFile is a list for vehicles import.

@@ -70,12 +70,12 @@ type KeyInfo struct {
 // storedKey is the JSON of a bucket entry. The secret must be readable again: an HMAC cannot be verified by a hash.
 type storedKey struct {
 	ID            string            `json:"id"`
-	Secret        []byte            `json:"secret"` // sealed
-	SecurityToken []byte            `json:"securityToken,omitempty"`
+	Secret        []byte            `json:"secret"`                  // sealed
+	SecurityToken []byte            `json:"securityToken,omitempty"` // sealed; of a temporary key
 	CreatedAt     session.Timestamp `json:"createdAt"`
 	ExpiresAt     session.Timestamp `json:"expiresAt,omitzero"`
-	Products      []string          `json:"products,omitempty"`
-	Allow         []Right           `json:"allow,omitempty"`
+	Products      []string          `json:"products,omitempty"` // those it may work with; none: all
+	Allow         []Right           `json:"allow,omitempty"`    // what it may do; none: everything
 	Disabled      bool              `json:"disabled,omitempty"`
 	Revision      int               `json:"revision,omitempty"` // counts changes, so that an old entry is not taken for a new one
 }

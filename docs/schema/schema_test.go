@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/codec"
+	"github.com/tboxgate/tboxgate/gateway/mqttdevice"
 	"github.com/tboxgate/tboxgate/session"
 )
 
@@ -25,7 +26,7 @@ func schemas(t testing.TB) map[string]*jsonschema.Schema {
 	t.Helper()
 	files, err := filepath.Glob("v1/*.json")
 	require.NoError(t, err)
-	require.Len(t, files, 11)
+	require.Len(t, files, 19)
 	c := jsonschema.NewCompiler()
 	const base = "https://tboxgate.github.io/schema/v1/"
 	for _, file := range files {
@@ -143,6 +144,15 @@ func TestWrongDocuments(t *testing.T) {
 	device := `{"vin":"A","productKey":"p","registeredAt":"2026-03-04T05:06:07.089Z","changedAt":"2026-03-04T05:06:07.089Z","writer":"n","edition":2025}`
 	platform := `{"code":"A","user":"u","salt":"AA==","hash":"AA==","mark":"AA==","changedAt":"2026-03-04T05:06:07.089Z"}`
 	last := `{"vin":"A","edition":2016,"time":"2026-03-04T13:06:07+08:00","receivedAt":"2026-03-04T05:06:07.089Z","node":"n","session":"00c0ffee00c0ffee","position":{"time":"2026-03-04T13:06:07+08:00","longitude":1.5,"latitude":null,"valid":true},"frame":` + frame + `}`
+	result := `{"messageId":1,"productKey":"p","deviceName":"A","command":128,"edition":2016,"state":"answered","reason":"vehicleLeft","node":"n","sends":1,"createdAt":"2026-03-04T05:06:07.089Z"}`
+	key := `{"id":"k","secret":"AA==","createdAt":"2026-03-04T05:06:07.089Z","products":["p"],"allow":["query","import"],"revision":1}`
+	message := `{"productKey":"p","deviceName":"m","topic":"/p/m/user/update","qos":1,"receivedAt":"2026-03-04T05:06:07.089Z","node":"n","session":"00c0ffee00c0ffee","payload":""}`
+	mqttPresence, err := json.Marshal(mqttdevice.PresenceEvent{ProductKey: "p", DeviceName: "m", Session: "00c0ffee00c0ffee", Node: "n", At: time.Unix(1e9, 0), Reason: session.ReasonIdle})
+	require.NoError(t, err)
+	mqttRefused := `{"deviceName":"m","productKey":"p","login":"mqtt","remote":"1.2.3.4:5","node":"n","at":"2026-03-04T05:06:07.089Z","reason":"signature"}`
+	mqttCommand := `{"messageId":1,"productKey":"p","deviceName":"m","command":"message","topic":"/p/m/user/get","state":"sent","at":"2026-03-04T05:06:07.089Z","requestId":"r","accessKeyId":"k","reason":"qos0","node":"n","payload":"AA=="}`
+	mqttDevice := `{"registeredAt":"2026-03-04T05:06:07.089Z","secret":"AA==","disabled":true}`
+	mqttLast := `{"activatedAt":"2026-03-04T05:06:07.089Z","lastOnlineAt":"2026-03-04T05:06:07.089Z","offlineReason":"idle","node":"n","session":"00c0ffee00c0ffee","remote":""}`
 	for _, tt := range []struct{ schema, good, from, to string }{
 		{"frame", frame, `"v":1`, `"v":2`},
 		{"frame", frame, `"edition":2016`, `"edition":2017`},
@@ -176,11 +186,34 @@ func TestWrongDocuments(t *testing.T) {
 		{"refused", string(refused), `"vinHex":"`, `"vinHex":"00`},
 		{"entry", entry, `"rawBytes":25`, `"rawBytes":24`},
 		{"entry", entry, `"node"`, `"knot"`},
+		{"entry", entry, `,"vin":"A"`, ``},
 		{"command", command, `"sent"`, `"lost"`},
+		{"command", command, `"state"`, `"reason":"bored","state"`},
 		{"command", command, `"frame":"2323"`, `"frame":"232"`},
 		{"device", device, `"edition":2025`, `"edition":2030`},
 		{"device", device, `,"writer":"n"`, ``},
 		{"platform", platform, `"user":"u"`, `"password":"u"`},
+		{"platform", platform, `"code":"A",`, ``},
+		{"result", result, `128`, `127`},
+		{"result", result, `2016`, `2017`},
+		{"result", result, `"answered"`, `"lost"`},
+		{"result", result, `"vehicleLeft"`, `"bored"`},
+		{"result", result, `"sends":1`, `"sends":-1`},
+		{"result", result, `"node"`, `"knot"`},
+		{"key", key, `"import"`, `"export"`},
+		{"key", key, `,"revision"`, `,"disabled":false,"revision"`},
+		{"mqtt-message", message, `"qos":1`, `"qos":3`},
+		{"mqtt-message", message, `,"payload":""`, ``},
+		{"mqtt-message", message, `,"payload":""`, `,"payload":"","payloadBase64":""`},
+		{"mqtt-presence", string(mqttPresence), `"mqtt"`, `"http"`},
+		{"mqtt-presence", string(mqttPresence), `"idle"`, `"bored"`},
+		{"mqtt-refused", mqttRefused, `"mqtt"`, `"vehicle"`},
+		{"mqtt-refused", mqttRefused, `"signature"`, `""`},
+		{"mqtt-command", mqttCommand, `"message"`, `"control"`},
+		{"mqtt-command", mqttCommand, `"qos0"`, `"qos1"`},
+		{"mqtt-device", mqttDevice, `"secret"`, `"password"`},
+		{"mqtt-last", mqttLast, `"idle"`, `"bored"`},
+		{"mqtt-last", mqttLast, `"session":"00`, `"session":"`},
 		{"last", last, `"longitude":1.5`, `"longitude":"1.5"`},
 		{"last", last, `"realtime"`, `"realtme"`},
 	} {

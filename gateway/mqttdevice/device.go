@@ -41,19 +41,19 @@ func (d *Device) Status() session.Status {
 // registration is the administrative entry of the bucket, under <productKey>.<deviceName>.
 type registration struct {
 	RegisteredAt session.Timestamp `json:"registeredAt"`
-	Secret       []byte            `json:"secret"` // sealed
-	Disabled     bool              `json:"disabled,omitempty"`
+	Secret       []byte            `json:"secret"`             // sealed
+	Disabled     bool              `json:"disabled,omitempty"` // it may not connect
 }
 
 // presence is the other entry, under <productKey>.<deviceName>.last. The two are apart because different nodes write them.
 type presence struct {
-	ActivatedAt   session.Timestamp `json:"activatedAt"`
+	ActivatedAt   session.Timestamp `json:"activatedAt"` // of the first connection
 	LastOnlineAt  session.Timestamp `json:"lastOnlineAt"`
 	LastOfflineAt session.Timestamp `json:"lastOfflineAt,omitzero"`
-	OfflineReason session.Reason    `json:"offlineReason,omitempty"`
-	Node          string            `json:"node"`
-	Session       string            `json:"session"`
-	Remote        string            `json:"remote"`
+	OfflineReason session.Reason    `json:"offlineReason,omitempty"`  // why it went offline last
+	Node          string            `json:"node"`                     // the gateway that served it last
+	Session       string            `json:"session" schema:"session"` // of the last connection
+	Remote        string            `json:"remote" schema:"remote"`   // where it connected from last
 }
 
 const lastSuffix = ".last"

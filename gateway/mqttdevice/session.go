@@ -38,18 +38,21 @@ func (e *PresenceEvent) Kind() string {
 	return "offline"
 }
 
+// presenceKeys is its JSON, of which docs/schema is made.
+type presenceKeys struct {
+	DeviceName string            `json:"deviceName"`
+	ProductKey string            `json:"productKey"`
+	Protocol   string            `json:"protocol" schema:"const=mqtt"`
+	Session    string            `json:"session" schema:"session"` // unique for each connection, the same in both of its events
+	Node       string            `json:"node"`                     // the gateway that serves the device
+	Remote     string            `json:"remote" schema:"remote"`
+	At         session.Timestamp `json:"at"`
+	Reason     session.Reason    `json:"reason"`
+}
+
 // MarshalJSON writes deviceName productKey protocol ("mqtt") session node remote at reason.
 func (e PresenceEvent) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		DeviceName string            `json:"deviceName"`
-		ProductKey string            `json:"productKey"`
-		Protocol   string            `json:"protocol"`
-		Session    string            `json:"session"`
-		Node       string            `json:"node"`
-		Remote     string            `json:"remote"`
-		At         session.Timestamp `json:"at"`
-		Reason     session.Reason    `json:"reason"`
-	}{e.DeviceName, e.ProductKey, "mqtt", e.Session, e.Node, e.Remote, session.At(e.At), e.Reason})
+	return json.Marshal(presenceKeys{e.DeviceName, e.ProductKey, "mqtt", e.Session, e.Node, e.Remote, session.At(e.At), e.Reason})
 }
 
 // about names the device and its session in a log line.

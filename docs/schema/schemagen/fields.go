@@ -20,8 +20,10 @@ import (
 //	min=1  max=9    limits of a number
 //	minLength=1     of a text
 //	enum=A|b.B      the constants of these types
+//	or=0            one number more
+//	const=text      always this text
 //	frameSize       limits of a frame's length
-//	downlink        the names of the commands that are sent to vehicles
+//	downlink        the commands that are sent to vehicles, by name or, in a codec.Command, number
 //
 // The comment above a field, or else the one beside it, is the description; the comments of an enum's constants follow it.
 
@@ -104,7 +106,7 @@ func (b *builder) of(t ast.Expr, tag string) (*schema, error) {
 		case option == "frame":
 			s.Ref = "frame.json"
 		case option == "downlink":
-			s.Enum = downlink()
+			s.Enum = downlink(types.ExprString(t) == "string")
 		case option == "frameSize":
 			low, high := int64(codec.MinFrameSize), int64(codec.MaxFrameSize)
 			s.Minimum, s.Maximum = &low, &high
@@ -116,6 +118,14 @@ func (b *builder) of(t ast.Expr, tag string) (*schema, error) {
 					return nil, err
 				}
 			}
+		case name == "const":
+			s.Const = value
+		case name == "or":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("option %s: %w", option, err)
+			}
+			s.Enum = append(s.Enum, n)
 		case name == "min" || name == "max" || name == "minLength":
 			n, err := strconv.ParseInt(value, 10, 64)
 			if err != nil {
@@ -133,7 +143,7 @@ func (b *builder) of(t ast.Expr, tag string) (*schema, error) {
 			return nil, fmt.Errorf("no option %q of the tag schema", option)
 		}
 	}
-	if s.Ref != "" || s.Enum != nil {
+	if s.Ref != "" || s.Enum != nil || s.Const != nil {
 		return s, nil
 	}
 	return s, b.byType(s, t)
@@ -219,10 +229,14 @@ func (b *builder) constants(s *schema, name string) error {
 	return nil
 }
 
-// downlink are the names of the commands to vehicles.
-func downlink() (names []any) {
+// downlink are the commands to vehicles, by name or number.
+func downlink(byName bool) (all []any) {
 	for c := codec.CommandParamQuery; c <= codec.CommandControl; c++ {
-		names = append(names, c.Name(codec.Edition2025))
+		if byName {
+			all = append(all, c.Name(codec.Edition2025))
+		} else {
+			all = append(all, int64(c))
+		}
 	}
-	return names
+	return all
 }

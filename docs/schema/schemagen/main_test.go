@@ -41,7 +41,7 @@ func made(t *testing.T, code string) (*schema, error) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
 	}
-	r := record{"r", "Title", "Description.", []typeName{{"room", "R"}}}
+	r := record{"r", "Title", "Description.", []typeName{{"room", "R"}}, nil}
 	return r.schema(&source{root: dir}, properties{{"utc", nil}})
 }
 
@@ -64,6 +64,8 @@ func TestFields(t *testing.T) {
 		{"time", "X time.Time `json:\"x\" schema:\"utc\"`", "x", `{"$ref":"common.json#/$defs/utc"}`},
 		{"frame", "X json.RawMessage `json:\"x\" schema:\"frame\"`", "x", `{"$ref":"frame.json"}`},
 		{"commands", "X string `json:\"x\" schema:\"downlink\"`", "x", `{"enum":["paramQuery","paramSet","control"]}`},
+		{"commands' numbers", "X codec.Command `json:\"x\" schema:\"downlink,or=0\"`", "x", `{"enum":[128,129,130,0]}`},
+		{"one text", "X string `json:\"x\" schema:\"const=mqtt\"`", "x", `{"const":"mqtt"}`},
 		{"constants", "X other.Kind `json:\"x\"`", "x", `{"description":"a: first","enum":["a","b"]}`},
 		{"list of constants", "X []other.Kind `json:\"x\"` // all", "x", `{"description":"all","type":"array","items":{"description":"a: first","enum":["a","b"]}}`},
 		{"constants of several", "X Own `json:\"x\" schema:\"enum=Own|other.Kind\"`", "x", `{"description":"1: one; a: first","enum":[1,"a","b"]}`},
@@ -101,6 +103,7 @@ func TestMistakes(t *testing.T) {
 		{"key twice", "type R struct { X string `json:\"x\"`\nY string `json:\"x\"` }", "key x twice"},
 		{"unknown option", "type R struct { X string `json:\"x\" schema:\"utf\"` }", `key x: no option "utf"`},
 		{"no number", "type R struct { X int `json:\"x\" schema:\"min=a\"` }", "key x: option min=a"},
+		{"no number more", "type R struct { X int `json:\"x\" schema:\"or=a\"` }", "key x: option or=a"},
 		{"a time alone", "type R struct { X time.Time `json:\"x\"` }", "key x: type time.Time"},
 		{"unknown type", "type R struct { X Y `json:\"x\"` }", "package room has no type Y"},
 		{"type without constants", "type R struct { X string `json:\"x\" schema:\"enum=Y\"` }", "type Y has no constants"},

@@ -6,6 +6,7 @@ import "fmt"
 type record struct {
 	name, title, description string
 	types                    []typeName // their keys follow each other
+	either                   []string   // of these keys one is there
 }
 
 // typeName is a struct in a folder of the module.
@@ -15,19 +16,35 @@ type typeName struct{ dir, name string }
 var records = []record{
 	{"entry", "The line before a raw frame",
 		"With the payload raw the frame's bytes follow a line with this object; rawBytes is its first key. In the batched layout other lines are frame.json.",
-		[]typeName{{"gateway/sink/nats", "entryKeys"}}},
+		[]typeName{{"gateway/sink/nats", "entryKeys"}}, nil},
 	{"presence", "A vehicle went online or offline", "On gbt32960.event.<vin>.online and .offline, each once for a session.",
-		[]typeName{{"session", "PresenceEvent"}}},
+		[]typeName{{"session", "PresenceEvent"}}, nil},
 	{"refused", "A login that was not let in", "On gbt32960.event.<vin>.refused.",
-		[]typeName{{"session", "RefusedEvent"}}},
+		[]typeName{{"session", "RefusedEvent"}}, nil},
 	{"command", "A command changed its state", "On gbt32960.event.<vin>.command, one for each change.",
-		[]typeName{{"command", "event"}}},
+		[]typeName{{"command", "event"}}, nil},
 	{"last", "The last known state of a vehicle", "An entry of the bucket GBT32960_LAST, key <vin>.",
-		[]typeName{{"gateway/last", "State"}}},
+		[]typeName{{"gateway/last", "State"}}, nil},
 	{"device", "A registered vehicle", "An entry of the bucket GBT32960_DEVICES.",
-		[]typeName{{"session", "Device"}, {"session", "storedMarks"}}},
+		[]typeName{{"session", "Device"}, {"session", "storedMarks"}}, nil},
 	{"platform", "A platform that may log in", "An entry of the bucket GBT32960_PLATFORMS.",
-		[]typeName{{"session", "platform"}}},
+		[]typeName{{"session", "platform"}}, nil},
+	{"key", "An access key of the API", "An entry of the bucket GBT32960_KEYS.",
+		[]typeName{{"command/openapi", "storedKey"}}, nil},
+	{"result", "What is known of a command, or of a message to an MQTT device", "An entry of the bucket GBT32960_COMMANDS, key <messageId>.",
+		[]typeName{{"command", "Result"}}, nil},
+	{"mqtt-message", "A message of an MQTT device", "On gbt32960.mqtt.<productKey>.<deviceName>.",
+		[]typeName{{"cmd/tboxgate", "deviceMessage"}}, []string{"payload", "payloadBase64"}},
+	{"mqtt-presence", "An MQTT device went online or offline", "On gbt32960.event.<deviceName>.online and .offline, each once for a session.",
+		[]typeName{{"gateway/mqttdevice", "presenceKeys"}}, nil},
+	{"mqtt-refused", "An MQTT device that was not let in", "On gbt32960.event.<deviceName>.refused.",
+		[]typeName{{"cmd/tboxgate", "refusedDevice"}}, nil},
+	{"mqtt-command", "A message to an MQTT device changed its state", "On gbt32960.event.<deviceName>.command, one for each change.",
+		[]typeName{{"command", "topicEvent"}}, nil},
+	{"mqtt-device", "A registered MQTT device", "An entry of the bucket GBT32960_MQTT_DEVICES, key <productKey>.<deviceName>.",
+		[]typeName{{"gateway/mqttdevice", "registration"}}, nil},
+	{"mqtt-last", "Where an MQTT device was last", "An entry of the bucket GBT32960_MQTT_DEVICES, key <productKey>.<deviceName>.last.",
+		[]typeName{{"gateway/mqttdevice", "presence"}}, nil},
 }
 
 // schema makes the record's schema; parts are the definitions of common.json.
@@ -45,6 +62,12 @@ func (r *record) schema(src *source, parts properties) (*schema, error) {
 		of += fmt.Sprintf(", %s.%s", t.dir, t.name)
 	}
 	s := &schema{Comment: comment(of[2:]), Title: r.title, Description: r.description, Type: "object", Required: o.required, Properties: o.properties}
+	for _, key := range r.either {
+		if !o.properties.has(key) {
+			return nil, fmt.Errorf("no key %s", key)
+		}
+		s.OneOf = append(s.OneOf, &schema{Required: []string{key}})
+	}
 	if o.vin { // additionalProperties would not see keys beyond the reference
 		s.AllOf, s.Unevaluated = []*schema{{Ref: "common.json#/$defs/vinKeys"}}, closed
 	} else {

@@ -27,6 +27,7 @@ type schema struct {
 	Items         *schema             `json:"items,omitempty"`
 	AllOf         []*schema           `json:"allOf,omitempty"`
 	AnyOf         []*schema           `json:"anyOf,omitempty"`
+	OneOf         []*schema           `json:"oneOf,omitempty"`
 	If            *schema             `json:"if,omitempty"`
 	Then          *schema             `json:"then,omitempty"`
 	Else          *schema             `json:"else,omitempty"`
