@@ -96,10 +96,13 @@ func (h *holder) announce(s admin.Status) error {
 	return writeRunFile(s)
 }
 
-// withdraw removes run.json.
+// withdraw removes run.json. While the directory is let go it may be another process's, and so may the file.
 func (h *holder) withdraw() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.run = nil
+	if h.away {
+		return nil
+	}
 	return removeRunFile(h.dir.Path())
 }

@@ -102,5 +102,11 @@ func TestHolder(t *testing.T) {
 	require.NoFileExists(t, socket)
 	require.NoError(t, h.withdraw())
 	require.NoFileExists(t, filepath.Join(path, runFile))
+
+	// And the directory may be another process's by then.
+	require.NoError(t, h.announce(admin.Status{DataDir: path}))
+	h.LetGo()
+	require.NoError(t, h.withdraw())
+	require.FileExists(t, filepath.Join(path, runFile))
 	require.NoError(t, dir.Close())
 }
