@@ -58,10 +58,12 @@ type Options struct {
 // Dispatcher sends commands to vehicles and follows them to their end. It is safe for concurrent use and runs no goroutine
 // per command: callers, event loops and timers move it on.
 type Dispatcher struct {
-	o    Options
-	ids  *sequence
-	out  outbox
-	stop context.CancelFunc // of the background recovery
+	o   Options
+	ids *sequence
+	out outbox
+
+	background context.Context // of what is done without a caller; ends with Close
+	stop       context.CancelFunc
 
 	elsewhere elsewhere
 	wg        sync.WaitGroup
@@ -110,7 +112,7 @@ func NewDispatcher(ctx context.Context, o Options) (*Dispatcher, error) {
 		return nil, fmt.Errorf("command: %w", err)
 	}
 	background, stop := context.WithCancel(context.Background())
-	d := &Dispatcher{o: o, ids: ids, stop: stop, slots: map[slotKey]*slot{}, pending: map[codec.Command]Pending{}, results: newResults()}
+	d := &Dispatcher{o: o, ids: ids, background: background, stop: stop, slots: map[slotKey]*slot{}, pending: map[codec.Command]Pending{}, results: newResults()}
 	d.wg.Go(func() { d.recoverOpen(background) })
 	return d, nil
 }

@@ -59,14 +59,39 @@ func (d *Dispatcher) NewID(ctx context.Context) (int64, error) { return d.ids.ne
 func (d *Dispatcher) Expect(r Result) { d.elsewhere.add(r, d.o.Now()) }
 
 // Unheard stores and announces, for a command that another node was asked to send and about which nothing was heard, that it ended
-// disconnected with ReasonNodeSilent; unless that node has stored its own word.
+// disconnected with ReasonNodeSilent; unless that node has stored its own word. While the store cannot tell, it is asked again in the
+// background, until it can or the dispatcher is closed.
 func (d *Dispatcher) Unheard(ctx context.Context, r Result) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
-	defer cancel()
 	d.Expect(r)
+	if d.unheard(context.WithoutCancel(ctx), r) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return
+	}
+	d.wg.Go(func() {
+		for again := true; again; again = !d.unheard(d.background, r) {
+			select {
+			case <-d.background.Done():
+				return
+			case <-time.After(saveRetry):
+			}
+		}
+	})
+}
+
+// unheard does Unheard's work, unless the store does not tell whether the other node has stored something.
+func (d *Dispatcher) unheard(ctx context.Context, r Result) (told bool) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	key := resultKey(r.MessageID)
-	if _, err := d.o.KV.Get(ctx, key); !errors.Is(err, fs.ErrNotExist) {
-		return // it took it on; or nobody can tell, and it stays as it was expected
+	switch _, err := d.o.KV.Get(ctx, key); {
+	case err == nil:
+		return true // it took it on
+	case !errors.Is(err, fs.ErrNotExist):
+		return false
 	}
 	r.State, r.Reason, r.EndedAt = StateDisconnected, ReasonNodeSilent, d.now()
 	value, err := json.Marshal(&r)
@@ -85,4 +110,5 @@ func (d *Dispatcher) Unheard(ctx context.Context, r Result) {
 		d.o.Observe(r)
 	})
 	d.out.flush()
+	return true
 }

@@ -306,6 +306,36 @@ func TestNodeSilent(t *testing.T) {
 	})
 }
 
+// TestNodeSilentStoreAway: when the store cannot tell either, it is asked again until it can, or until the end.
+func TestNodeSilentStoreAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLand(t)
+		l.move(t, l.b, "b")
+		_, err := l.a.Send(t.Context(), request()) // the store has the mark of message ids
+		require.NoError(t, err)
+		l.deaf = true
+		l.kv.Fail(errors.New("away"))
+		id, err := l.a.Send(t.Context(), request())
+		require.NoError(t, err)
+		_, err = l.a.Result(t.Context(), testProduct, id)
+		require.ErrorIs(t, err, command.ErrStore)
+		l.kv.Fail(nil)
+		r, err := l.a.Wait(t.Context(), id)
+		require.NoError(t, err)
+		require.Equal(t, command.ReasonNodeSilent, r.Reason)
+		synctest.Wait()
+		l.a.mu.Lock()
+		require.Equal(t, []command.State{command.StateDisconnected}, l.a.states)
+		l.a.mu.Unlock()
+
+		l.kv.Fail(errors.New("away"))
+		_, err = l.a.Send(t.Context(), request())
+		require.NoError(t, err)
+		l.kv.Fail(nil)
+		require.NoError(t, l.a.d.Close(t.Context()), "it does not wait for that")
+	})
+}
+
 // TestNobodyElseSends: who can write between the nodes cannot have a command sent, not even one that was sent before.
 func TestNobodyElseSends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
