@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -42,8 +43,11 @@ func open(t *testing.T, o file.Options) *file.Sink {
 // names lists the files of a kind, the oldest first.
 func names(t *testing.T, dir, kind string) []string {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, kind+"-*"))
+	all, err := fs.Glob(os.DirFS(dir), kind+"-*")
 	require.NoError(t, err)
+	for i, name := range all {
+		all[i] = filepath.Join(dir, name)
+	}
 	slices.Sort(all)
 	if _, err := os.Stat(filepath.Join(dir, kind+".jsonl")); err == nil {
 		all = append(all, filepath.Join(dir, kind+".jsonl"))
@@ -207,7 +211,7 @@ func TestCompression(t *testing.T) {
 }
 
 func TestKeep(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "frames[1]") // a path, and no pattern
 	s := open(t, file.Options{Dir: dir, MaxSize: 1000, Keep: 2})
 	fill(t, s, 0, 50)
 	require.Eventually(t, func() bool { return len(names(t, dir, "frames")) == 3 }, sinktest.Limit, time.Millisecond)

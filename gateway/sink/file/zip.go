@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,9 +68,12 @@ var errStopped = errors.New("stopped")
 
 // all does what is due.
 func (z *zipper) all() error {
-	names, err := filepath.Glob(filepath.Join(z.opts.Dir, z.kind+"-*Z.jsonl*"))
+	names, err := fs.Glob(os.DirFS(z.opts.Dir), z.kind+"-*Z.jsonl*") // the directory is no pattern
 	if err != nil {
 		return err
+	}
+	for i, name := range names {
+		names[i] = filepath.Join(z.opts.Dir, name)
 	}
 	slices.Sort(names) // by time
 	var kept []string

@@ -3,10 +3,12 @@ package nats
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -172,7 +174,7 @@ func (e *UnreadableError) Error() string {
 
 // recoveredAll returns an *UnreadableError unless srv has opened every stream below dir.
 func recoveredAll(srv *server.Server, dir string) error {
-	metas, err := filepath.Glob(filepath.Join(dir, "*", "streams", "*", server.JetStreamMetaFile))
+	metas, err := fs.Glob(os.DirFS(dir), path.Join("*", "streams", "*", server.JetStreamMetaFile)) // the path to dir is no pattern
 	if err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
@@ -183,12 +185,12 @@ func recoveredAll(srv *server.Server, dir string) error {
 	open := map[string]bool{}
 	for _, account := range info.AccountDetails {
 		for _, stream := range account.Streams {
-			open[filepath.Join(dir, account.Id, "streams", stream.Name)] = true
+			open[path.Join(account.Id, "streams", stream.Name)] = true
 		}
 	}
 	for _, meta := range metas {
-		if at := filepath.Dir(meta); !open[at] {
-			return &UnreadableError{Dir: at}
+		if at := path.Dir(meta); !open[at] {
+			return &UnreadableError{Dir: filepath.Join(dir, at)}
 		}
 	}
 	return nil

@@ -271,7 +271,7 @@ func TestOpenNeedsAServerThatTakesAFrame(t *testing.T) {
 
 // TestOpenRefusesAStreamItCannotRead: an empty registry in the place of one that cannot be read would refuse the fleet.
 func TestOpenRefusesAStreamItCannotRead(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "gw[1") // a path, and no pattern
 	s := openStore(t, Options{Dir: dir})
 	require.NoError(t, s.KV(BucketDevices).Put(t.Context(), "a", []byte("1")))
 	require.NoError(t, closeWithin(s, limit))
