@@ -18,7 +18,7 @@ import (
 // Bounds of an Index.
 const (
 	duplicateAge = 7 * 24 * time.Hour // how far back repetitions are looked for
-	maxHashes    = 1 << 20            // of all vehicles together: some 40 MiB
+	maxHashes    = 1 << 20            // of all vehicles together: some 9 MiB
 	indexIdle    = 10 * time.Minute   // a vehicle nobody asks about is forgotten
 	pageMessages = 256                // fetched at once
 	pageBytes    = 4 << 20
@@ -54,7 +54,7 @@ type vehicleIndex struct {
 	from   time.Time     // all that was stored from here on is known
 	next   uint64        // of GBT32960: the first message not looked at
 	lead   time.Duration // how far the vehicle's clock was ahead of the store's
-	hashes map[uint64]struct{}
+	hashes hashes
 	used   time.Time
 	size   int // of hashes when it was counted
 }
@@ -74,12 +74,12 @@ func (x *Index) Stored(ctx context.Context, vin codec.VIN, at time.Time, hash ui
 	if err != nil {
 		return false, err
 	}
-	if _, ok := v.hashes[hash]; ok {
+	if v.hashes.has(hash) {
 		return true, nil
 	}
 	found, err := x.batches.find(ctx, vin, from.Add(-batchesEarlier), at, hash)
 	if err == nil || errors.Is(err, ErrUnchecked) {
-		v.hashes[hash] = struct{}{}
+		v.hashes.add(hash)
 	}
 	return found, err
 }
@@ -94,14 +94,14 @@ func (x *Index) take(vin codec.VIN) *vehicleIndex {
 			return v
 		}
 	}
-	return &vehicleIndex{vin: vin, hashes: make(map[uint64]struct{})}
+	return &vehicleIndex{vin: vin}
 }
 
 // put puts it back, and forgets others for it.
 func (x *Index) put(v *vehicleIndex) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	v.used, v.size = time.Now(), len(v.hashes)
+	v.used, v.size = time.Now(), v.hashes.size()
 	if e := x.vehicles[v.vin]; e != nil { // asked twice at a time
 		x.remove(e)
 	}
@@ -280,7 +280,7 @@ func (v *vehicleIndex) note(r *Record, frame []byte) []byte {
 		return frame
 	}
 	if f, err := codec.ParseFrame(frame); err == nil {
-		v.hashes[UnitHash(f.Unit())] = struct{}{}
+		v.hashes.add(UnitHash(f.Unit()))
 	}
 	return frame
 }
