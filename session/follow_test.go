@@ -134,7 +134,8 @@ func TestStaleWritesAreRepaired(t *testing.T) {
 	})
 }
 
-// slowEcho delivers the changes of the bucket late.
+// slowEcho delivers the changes of the bucket late. What is on its way when the watch ends is not delivered: a watcher
+// that slept on would outlive its test.
 type slowEcho struct {
 	*memkv.KV
 	lag time.Duration
@@ -142,8 +143,11 @@ type slowEcho struct {
 
 func (kv *slowEcho) Watch(ctx context.Context, fn func(string, []byte)) error {
 	return kv.KV.Watch(ctx, func(key string, value []byte) {
-		time.Sleep(kv.lag)
-		fn(key, value)
+		select {
+		case <-time.After(kv.lag):
+			fn(key, value)
+		case <-ctx.Done():
+		}
 	})
 }
 

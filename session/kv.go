@@ -4,7 +4,8 @@ import "context"
 
 // KV is the bucket that a [Registry] or [Platforms] lives in. Several nodes may share it.
 type KV interface {
-	// Put stores value under key. It is durable when Put returns nil.
+	// Put stores value under key. It is durable when Put returns nil. An error with a method Newer() []byte says
+	// that another node's later write stands there instead: its value, nil when it is a deletion.
 	Put(ctx context.Context, key string, value []byte) error
 	// PutAsync is Put without waiting: it does not block, keeps value until done, and calls done
 	// exactly once, on any goroutine.

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -251,7 +252,11 @@ func (r *Registry) begin(ctx context.Context, vin codec.VIN, round int) {
 			return
 		}
 		value := rec.appendStored(make([]byte, 0, 512), vin, r.names, r.opt.Node)
-		r.kv.PutAsync(deviceKey(r.names.text(rec.product), vin), value, func(err error) { r.landed(sh, vin, round, err) })
+		key := deviceKey(r.names.text(rec.product), vin)
+		r.kv.PutAsync(key, value, func(err error) {
+			r.hear(key, err)
+			r.landed(sh, vin, round, err)
+		})
 	}
 	if len(drops) == 0 {
 		put()
@@ -260,12 +265,30 @@ func (r *Registry) begin(ctx context.Context, vin codec.VIN, round int) {
 	r.running.Go(func() {
 		for _, product := range drops {
 			if err := r.dropEntry(ctx, sh, tombKey{product, vin}); err != nil {
+				r.hear(deviceKey(r.names.text(product), vin), err)
 				r.landed(sh, vin, round, err)
 				return
 			}
 		}
 		put()
 	})
+}
+
+// hear takes from an error what another node has written in the place of an operation that an outage held up: what the
+// entry gets next has all of it.
+func (r *Registry) hear(key string, err error) {
+	if newer, ok := superseded(err); ok {
+		r.follow(key, newer)
+	}
+}
+
+// superseded reports whether another node's write stands in the place of an operation, and its value.
+func superseded(err error) (newer []byte, ok bool) {
+	var s interface{ Newer() []byte }
+	if !errors.As(err, &s) {
+		return nil, false
+	}
+	return s.Newer(), true
 }
 
 // dropEntry deletes one entry of the bucket.
@@ -298,6 +321,11 @@ func (r *Registry) landed(sh *registryShard, vin codec.VIN, round int, err error
 	w.flying, w.aboard = false, nil
 	if err != nil {
 		w.dirty = true
+		if _, again := superseded(err); again {
+			// What was registered anew meanwhile is not deleted.
+			have := sh.devices[vin].product
+			w.flown = slices.DeleteFunc(w.flown, func(product symbol) bool { return product == have })
+		}
 		w.drop = append(w.flown, w.drop...)
 		w.waiting = append(aboard, w.waiting...)
 	}
@@ -310,9 +338,13 @@ func (r *Registry) landed(sh *registryShard, vin codec.VIN, round int, err error
 	again := w.dirty
 	sh.mu.Unlock()
 
-	turned := r.writer.outcome(round, err)
+	said := err
+	if _, again := superseded(err); again {
+		said = nil // the store is well
+	}
+	turned := r.writer.outcome(round, said)
 	switch {
-	case turned && err != nil:
+	case turned && said != nil:
 		r.log.Warn("the store does not take device entries; they are written when it does", "vin", vin.String(), "error", err)
 	case turned:
 		r.log.Info("the store takes device entries again")

@@ -36,13 +36,27 @@ func (e *AckError) Error() string {
 	return fmt.Sprintf("the stream refuses: %s (JetStream error %d)", e.Description, e.ErrCode)
 }
 
-// Is makes a refusal for a message's size an ErrTooLarge.
+// errMoved says that the key does not have the revision any more that a write was to replace, or that another
+// write to it is under way.
+var errMoved = errors.New("the key was written by somebody else")
+
+// Is makes a refusal for a message's size an ErrTooLarge, and one for the key's revision an errMoved.
 func (e *AckError) Is(target error) bool {
-	return target == ErrTooLarge && e.ErrCode == ackMessageTooLarge
+	switch e.ErrCode {
+	case ackMessageTooLarge:
+		return target == ErrTooLarge
+	case ackWrongLast, ackWrongLastNow:
+		return target == errMoved
+	}
+	return false
 }
 
-// ackMessageTooLarge is JetStream's JSStreamMessageExceedsMaximumErr.
-const ackMessageTooLarge = 10054
+// JetStream's error numbers for what is not tried again as it is.
+const (
+	ackMessageTooLarge = 10054 // JSStreamMessageExceedsMaximumErr
+	ackWrongLast       = 10071 // JSStreamWrongLastSequenceErrF
+	ackWrongLastNow    = 10164 // JSStreamWrongLastSequenceConstantErr
+)
 
 // parseAck reads the reply to a published message and returns its sequence number in the stream.
 //

@@ -15,21 +15,23 @@ func (p *publisher) onReply(msg *natsgo.Msg) {
 		}
 		return
 	}
-	if _, err := parseAck(msg); err != nil {
+	seq, err := parseAck(msg)
+	if err != nil {
 		p.refused(number, err)
 		return
 	}
-	p.confirmed(number)
+	p.confirmed(number, seq)
 }
 
-// confirmed ends a message: it is stored.
-func (p *publisher) confirmed(number uint64) {
+// confirmed ends a message: it is stored, with this number of the stream's.
+func (p *publisher) confirmed(number, seq uint64) {
 	p.mu.Lock()
 	m := p.store(number)
 	if m == nil {
 		p.mu.Unlock()
 		return
 	}
+	m.seq = seq
 	wake := p.afterStored()
 	p.mu.Unlock()
 	if wake {

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,11 +19,16 @@ const (
 	kvDelete    = "DEL"
 )
 
+// kvSubjects begins the subjects of keys: then the bucket, a dot, the key.
+const kvSubjects = "$KV."
+
 // rewatchPause lies between tries to watch a bucket again.
 const rewatchPause = 200 * time.Millisecond
 
 // KV is one bucket of state. Writes are pipelined and retried until they are stored; all writes of
-// this process to one key take effect in the order of the calls. Get it from Store.KV.
+// this process to one key take effect in the order of the calls, and of values that follow each other quickly
+// the older ones may be left out. On an external server a write that an outage has held up does not replace what
+// another gateway has written later: it ends with a *SupersededError (order.go). Get a KV from Store.KV.
 //
 // Keys are tokens joined by dots: letters, digits and - _ = / (session.Token makes them of anything).
 type KV struct {
@@ -30,6 +36,7 @@ type KV struct {
 	prefix string // of the key's subject
 	kv     jetstream.KeyValue
 	writes *publisher
+	order  *order        // on an external server
 	back   *bell         // rings when the connection stands again
 	quit   chan struct{} // the store closes
 	log    *slog.Logger
@@ -82,8 +89,8 @@ func (k *KV) await(ctx context.Context, what, key string, write func(done func(e
 
 // PutAsync is Put without waiting: it copies value, does not block, and calls done exactly once, on
 // another goroutine: with nil when value is durable, with an error when it can never be stored
-// (ErrKey, ErrTooLarge) or was not before the store closed (ErrClosed). A done that blocks holds up
-// all other writes.
+// (ErrKey, ErrTooLarge, *SupersededError) or was not before the store closed (ErrClosed). A done that blocks
+// holds up all other writes.
 func (k *KV) PutAsync(key string, value []byte, done func(error)) {
 	k.write(key, value, "", done)
 }
@@ -94,20 +101,28 @@ func (k *KV) write(key string, value []byte, operation string, done func(error))
 		go done(fmt.Errorf("nats: %s: %w %q", k.name, ErrKey, key))
 		return
 	}
+	ended := func(err error) {
+		if err != nil {
+			err = fmt.Errorf("nats: %s: write %s: %w", k.name, key, err)
+		}
+		done(err)
+	}
+	if k.order != nil {
+		w := &keyWrite{key: key, subject: k.prefix + key, value: bytes.Clone(value), operation: operation, done: []func(error){ended}}
+		if !k.order.put(w) {
+			go ended(ErrClosed)
+		}
+		return
+	}
 	m := k.writes.take()
 	m.buf = append(append(append(m.buf[:0], k.prefix...), key...), value...)
 	m.split = len(k.prefix) + len(key)
 	if operation != "" {
 		m.setHeader(kvOperation, operation)
 	}
-	m.done = func(err error) {
-		if err != nil {
-			err = fmt.Errorf("nats: %s: write %s: %w", k.name, key, err)
-		}
-		done(err)
-	}
+	m.done = ended
 	if !k.writes.publish(m) {
-		go m.done(ErrClosed)
+		go ended(ErrClosed)
 	}
 }
 

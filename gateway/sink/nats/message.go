@@ -13,8 +13,8 @@ import (
 type message struct {
 	buf    []byte        // subject, then body
 	split  int           // where the body begins
-	header natsgo.Header // empty, or one entry, whose value is:
-	value  [1]string
+	header natsgo.Header // empty, or entries whose values are:
+	value  [3]string
 
 	to     sink.Receiver // told when it is stored, or:
 	ticket uint64
@@ -22,6 +22,7 @@ type message struct {
 	done   func(error) // told when it is stored or given up
 
 	state  state
+	seq    uint64    // the stream's number, once it is stored by itself
 	reuse  bool      // no reply on its way can name it: it may go back to the pool
 	queued time.Time // handed over
 	sent   time.Time // last published
@@ -44,13 +45,14 @@ const (
 func (m *message) subject() string { return string(m.buf[:m.split]) }
 func (m *message) body() []byte    { return m.buf[m.split:] }
 
-// setHeader sets the message's header. The map is reused with the message.
+// setHeader sets one of up to three headers. The map is reused with the message.
 func (m *message) setHeader(key, value string) {
 	if m.header == nil {
 		m.header = make(natsgo.Header, len(m.value))
 	}
-	m.value[0] = value
-	m.header[key] = m.value[:]
+	i := len(m.header)
+	m.value[i] = value
+	m.header[key] = m.value[i : i+1 : i+1]
 }
 
 // keepBuffer is the largest buffer that goes back to the pool with its message. One frame as JSON

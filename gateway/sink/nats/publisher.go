@@ -76,6 +76,7 @@ type publisher struct {
 	down     error     // why there is no connection
 	trouble  error     // the last failure; nil once a message was stored after it
 	since    time.Time // when the trouble began
+	breaks   uint64    // counts troubles and lost connections
 	struck   bool      // retryAt is set for this round of failures
 	retryAt  time.Time
 	backoff  time.Duration

@@ -66,6 +66,7 @@ func (p *publisher) abandon(err error, now time.Time) {
 func (p *publisher) fail(err error, now time.Time) {
 	if p.trouble == nil {
 		p.since, p.struck, p.backoff = now, false, 0
+		p.breaks++
 	}
 	if !p.struck {
 		p.struck = true
@@ -121,9 +122,13 @@ func (p *publisher) refused(number uint64, err error) {
 	p.due--
 	p.dueSize -= len(m.buf)
 	var drop *message
-	if errors.Is(err, ErrTooLarge) {
+	switch {
+	case errors.Is(err, errMoved):
+		p.progress, p.passed = time.Now(), max(p.passed, number) // a word of the stream's, as a confirmation is
+		fallthrough
+	case errors.Is(err, ErrTooLarge):
 		drop = p.setAside(number, m, err)
-	} else {
+	default:
 		p.fail(err, time.Now())
 	}
 	wake := p.mustWake()
@@ -233,6 +238,7 @@ func (p *publisher) connectionLost(err error) {
 	}
 	p.mu.Lock()
 	p.down = err
+	p.breaks++
 	if p.due > 0 {
 		p.abandon(err, time.Now())
 	}
@@ -256,6 +262,13 @@ func (p *publisher) connectionBack() {
 	p.parked = nil
 	p.mu.Unlock()
 	p.signal()
+}
+
+// interruptions returns how often storing was interrupted, and whether it is now.
+func (p *publisher) interruptions() (n uint64, now bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.breaks, p.trouble != nil || p.down != nil
 }
 
 // healthy returns nil, or why nothing is stored at the moment.

@@ -103,6 +103,7 @@ type Store struct {
 	events *Events
 	kvs    map[string]*KV
 	writes *publisher   // what the buckets write through
+	order  *order       // of those writes, with an external server
 	back   bell         // rings when control stands again
 	pubs   []*publisher // of sink, events and buckets
 
@@ -252,12 +253,15 @@ func (s *Store) publishers(ctx context.Context) error {
 	s.follow(s.records, func() {}, s.sink.pub)
 	s.follow(s.state, func() {}, s.events.pub, s.writes)
 	s.follow(s.control, s.back.ring)
+	if s.server == nil {
+		s.order = newOrder(s.writes, s.js)
+	}
 	for _, b := range buckets {
 		kv, err := s.js.KeyValue(ctx, b.name)
 		if err != nil {
 			return fmt.Errorf("nats: bucket %s: %w", b.name, err)
 		}
-		s.kvs[b.name] = &KV{name: b.name, prefix: "$KV." + b.name + ".", kv: kv, writes: s.writes, back: &s.back, quit: s.quit, log: s.opts.Logger}
+		s.kvs[b.name] = &KV{name: b.name, prefix: kvSubjects + b.name + ".", kv: kv, writes: s.writes, order: s.order, back: &s.back, quit: s.quit, log: s.opts.Logger}
 	}
 	return nil
 }
@@ -349,7 +353,11 @@ func (s *Store) Healthy() error { return s.sink.Healthy() }
 // server. The error says what was not stored.
 func (s *Store) Close(ctx context.Context) error {
 	s.once.Do(func() {
-		s.err = errors.Join(s.sink.Close(ctx), s.events.Close(ctx), s.writes.close(ctx))
+		err := errors.Join(s.sink.Close(ctx), s.events.Close(ctx))
+		if s.order != nil {
+			s.order.close(ctx)
+		}
+		s.err = errors.Join(err, s.writes.close(ctx))
 		s.shutdown()
 	})
 	return s.err
@@ -363,6 +371,9 @@ func (s *Store) shutdown() {
 	s.kept.Wait()
 	ended, cancel := context.WithCancelCause(context.Background())
 	cancel(ErrClosed)
+	if s.order != nil {
+		s.order.close(ended)
+	}
 	for _, p := range s.pubs { // run still after a failed start only
 		_ = p.close(ended)
 	}
