@@ -12,11 +12,11 @@ import (
 	"github.com/tboxgate/tboxgate/session/memkv"
 )
 
-// newerThere is what a bucket says of a write that gave way.
-type newerThere struct{ value []byte }
+// newerError is what a bucket says of a write that gave way.
+type newerError struct{ value []byte }
 
-func (newerThere) Error() string   { return "written by another gateway" }
-func (e newerThere) Newer() []byte { return e.value }
+func (newerError) Error() string   { return "written by another gateway" }
+func (e newerError) Newer() []byte { return e.value }
 
 // outage is a bucket that this node cannot reach for a while, whatever others write there, and that tells it nothing of
 // that but by refusing what was held up.
@@ -27,12 +27,12 @@ type outage struct {
 	refuse bool
 }
 
-func (o *outage) give() (newerThere, bool) {
+func (o *outage) give() (newerError, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r := o.refuse
 	o.refuse = false
-	return newerThere{o.there}, r
+	return newerError{o.there}, r
 }
 
 func (o *outage) PutAsync(key string, value []byte, done func(error)) {
@@ -65,7 +65,7 @@ func TestHeldUpWriteTakesOthersChange(t *testing.T) {
 		rec, _ := r.find(v)
 		rec.disabled, rec.changed = true, time.Now().UnixMilli()
 		theirs := rec.appendStored(nil, v, r.names, "n2")
-		require.NoError(t, kv.KV.Put(t.Context(), "p.A", theirs))
+		require.NoError(t, kv.Put(t.Context(), "p.A", theirs))
 		kv.refuse, kv.there = true, theirs
 		r.Note(onlineEvent(v, 7, time.Now()))
 		synctest.Wait()
@@ -91,7 +91,7 @@ func TestHeldUpDeletionSparesANewRegistration(t *testing.T) {
 		time.Sleep(time.Second)
 		rec.registered = time.Now().UnixMilli()
 		theirs := rec.appendStored(nil, v, r.names, "n2")
-		require.NoError(t, kv.KV.Put(t.Context(), "p.A", theirs))
+		require.NoError(t, kv.Put(t.Context(), "p.A", theirs))
 		kv.refuse, kv.there = true, theirs
 		require.NoError(t, r.Delete(t.Context(), "p", v))
 		synctest.Wait()
