@@ -1,0 +1,237 @@
+//go:build chaos
+
+package follow_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/gateway/sink/follow"
+	"github.com/tboxgate/tboxgate/gateway/sink/nats"
+	"github.com/tboxgate/tboxgate/gateway/sink/sinktest"
+)
+
+// nodes are the three servers of a cluster.
+type nodes struct {
+	opts    [3]*server.Options
+	servers [3]*server.Server
+}
+
+func startNodes(t *testing.T) *nodes {
+	n := &nodes{}
+	var routes, urls []string
+	for i := range n.opts {
+		client, cluster := freePort(t), freePort(t)
+		n.opts[i] = &server.Options{
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: client, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "lease", Host: "127.0.0.1", Port: cluster},
+		}
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", cluster))
+		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", client))
+	}
+	for i := range n.opts {
+		n.opts[i].Routes = server.RoutesFromStr(strings.Join(routes, ","))
+		n.start(t, i)
+	}
+	t.Cleanup(func() {
+		for i := range n.servers {
+			n.kill(i)
+		}
+	})
+	eventually(t, "the cluster has a leader", func() bool {
+		return slices.ContainsFunc(n.servers[:], func(s *server.Server) bool {
+			return s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(n.servers)
+		})
+	})
+	return n
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, l.Close()) }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (n *nodes) start(t *testing.T, i int) {
+	t.Helper()
+	s, err := server.NewServer(n.opts[i].Clone())
+	require.NoError(t, err)
+	go s.Start()
+	require.True(t, s.ReadyForConnections(sinktest.Limit))
+	n.servers[i] = s
+}
+
+func (n *nodes) kill(i int) {
+	if s := n.servers[i]; s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
+		n.servers[i] = nil
+	}
+}
+
+func (n *nodes) urls() string {
+	var all []string
+	for _, o := range n.opts {
+		all = append(all, fmt.Sprintf("nats://127.0.0.1:%d", o.Port))
+	}
+	return strings.Join(all, ",")
+}
+
+// leader is the node that leads a stream, -1 while none does.
+func (n *nodes) leader(stream string) int {
+	for i, s := range n.servers {
+		if s != nil && s.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, stream) {
+			return i
+		}
+	}
+	return -1
+}
+
+// feeder is a gateway that feeds the sink when it has the lease.
+type feeder struct {
+	*follow.Follower
+	to    *slow
+	stop  func() // in order
+	death func() // it reaches the store no more
+}
+
+// TestChaosLease has gateways on a cluster of three feed one sink: two begin at once, one stops, nodes are killed while the
+// lease is held (the one that leads it, and any), the holder is cut off. At no time two feed for longer than the lease
+// lasts, nothing is lost, and each goes on where the one before it had left word.
+func TestChaosLease(t *testing.T) {
+	const ttl = 4 * time.Second
+	n := startNodes(t)
+	s, err := nats.Open(t.Context(), nats.Options{URL: n.urls(), Replicas: 3, MaxBytes: 1 << 30, Logger: slog.New(slog.DiscardHandler), Node: "gw"})
+	require.NoError(t, err)
+	t.Cleanup(func() { closeStore(t, s) })
+
+	var mu sync.Mutex
+	var all []*feeder
+	gateway := func(name string) *feeder {
+		js, closeReader, err := s.OpenReader(name)
+		require.NoError(t, err)
+		g := &feeder{to: &slow{}, death: closeReader}
+		g.Follower = follow.Start(follow.Options{Name: "one", Sink: g.to, JetStream: js, Streams: []string{nats.StreamRecords}, Lease: name, LeaseTTL: ttl, Logger: slog.New(slog.DiscardHandler)})
+		var once sync.Once
+		g.stop = func() {
+			once.Do(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+				defer cancel()
+				g.Close(ctx)
+				closeReader()
+			})
+		}
+		t.Cleanup(g.stop)
+		mu.Lock()
+		all = append(all, g)
+		mu.Unlock()
+		return g
+	}
+	active := func() (some []*feeder) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, g := range all {
+			if g.Active() {
+				some = append(some, g)
+			}
+		}
+		return some
+	}
+	// The whole time somebody looks how many feed.
+	var longest time.Duration
+	quit := make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		var since time.Time
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			if len(active()) < 2 {
+				since = time.Time{}
+			} else if since.IsZero() {
+				since = time.Now()
+			} else {
+				longest = max(longest, time.Since(since))
+			}
+		}
+	})
+
+	sent := 0
+	// flows has records stored, and waits until one gateway has handed all there are on; it returns that one.
+	flows := func() (by *feeder) {
+		t.Helper()
+		publish(t, s, car, sent, sent+50)
+		sent += 50
+		eventually(t, "all is handed on", func() bool {
+			some := active()
+			if len(some) != 1 {
+				return false
+			}
+			got := some[0].to.numbers(t, car)
+			by = some[0]
+			return len(got) > 0 && got[len(got)-1] == sent-1 && lag(by.Follower) == 0
+		})
+		return by
+	}
+	other := func(g, a, b *feeder) *feeder {
+		if g == a {
+			return b
+		}
+		return a
+	}
+
+	a, b := gateway("a"), gateway("b") // at once
+	holder := flows()
+	for _, stream := range []string{"KV_" + follow.BucketLeases, nats.StreamRecords} {
+		var i int
+		eventually(t, "a leader", func() bool { i = n.leader(stream); return i >= 0 })
+		n.kill(i)
+		holder = flows()
+		n.start(t, i)
+		holder = flows()
+	}
+
+	next := other(holder, a, b)
+	from := sent
+	holder.stop()
+	require.Same(t, next, flows())
+	require.Equal(t, sequence(from, sent), tail(next.to.numbers(t, car), sent-from), "exactly behind what the first had stored")
+
+	c := gateway("c")
+	require.Same(t, next, flows())
+	next.death() // while a node is away
+	i := n.leader("KV_" + follow.BucketLeases)
+	n.kill(max(i, 0))
+	require.Same(t, c, flows())
+	n.start(t, max(i, 0))
+	require.Same(t, c, flows())
+
+	close(quit)
+	looking.Wait()
+	t.Logf("two fed for %s at most", longest)
+	require.Less(t, longest, ttl)
+	seen := make(map[int]bool)
+	for _, g := range []*feeder{a, b, c} {
+		for _, x := range g.to.numbers(t, car) {
+			seen[x] = true
+		}
+	}
+	require.Len(t, seen, sent, "nothing is lost")
+}
+
+func tail(all []int, n int) []int { return all[max(len(all)-n, 0):] }
