@@ -29,7 +29,7 @@ type nodes struct {
 
 func startNodes(t *testing.T) *nodes {
 	n := &nodes{}
-	var routes, urls []string
+	var routes []string
 	for i := range n.opts {
 		client, cluster := freePort(t), freePort(t)
 		n.opts[i] = &server.Options{
@@ -37,7 +37,6 @@ func startNodes(t *testing.T) *nodes {
 			Cluster: server.ClusterOpts{Name: "lease", Host: "127.0.0.1", Port: cluster},
 		}
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", cluster))
-		urls = append(urls, fmt.Sprintf("nats://127.0.0.1:%d", client))
 	}
 	for i := range n.opts {
 		n.opts[i].Routes = server.RoutesFromStr(strings.Join(routes, ","))
@@ -108,8 +107,8 @@ type feeder struct {
 }
 
 // TestChaosLease has gateways on a cluster of three feed one sink: two begin at once, one stops, nodes are killed while the
-// lease is held (the one that leads it, and any), the holder is cut off. At no time two feed for longer than the lease
-// lasts, nothing is lost, and each goes on where the one before it had left word.
+// lease is held (the one that leads it, and any), the holder is cut off. Two do not feed at a time (a quarter of a
+// lease is allowed for in all, for a machine that stalls), nothing is lost, and each goes on where the one before it had left word.
 func TestChaosLease(t *testing.T) {
 	const ttl = 4 * time.Second
 	n := startNodes(t)
@@ -150,24 +149,22 @@ func TestChaosLease(t *testing.T) {
 		return some
 	}
 	// The whole time somebody looks how many feed.
-	var longest time.Duration
+	var both time.Duration // two of them, in all
 	quit := make(chan struct{})
 	var looking sync.WaitGroup
 	looking.Go(func() {
-		var since time.Time
+		last := time.Now()
 		for {
 			select {
 			case <-quit:
 				return
 			case <-time.After(time.Millisecond):
 			}
-			if len(active()) < 2 {
-				since = time.Time{}
-			} else if since.IsZero() {
-				since = time.Now()
-			} else {
-				longest = max(longest, time.Since(since))
+			now := time.Now()
+			if len(active()) > 1 {
+				both += now.Sub(last)
 			}
+			last = now
 		}
 	})
 
@@ -196,12 +193,13 @@ func TestChaosLease(t *testing.T) {
 	}
 
 	a, b := gateway("a"), gateway("b") // at once
-	holder := flows()
+	flows()
+	var holder *feeder
 	for _, stream := range []string{"KV_" + follow.BucketLeases, nats.StreamRecords} {
 		var i int
 		eventually(t, "a leader", func() bool { i = n.leader(stream); return i >= 0 })
 		n.kill(i)
-		holder = flows()
+		flows()
 		n.start(t, i)
 		holder = flows()
 	}
@@ -223,8 +221,8 @@ func TestChaosLease(t *testing.T) {
 
 	close(quit)
 	looking.Wait()
-	t.Logf("two fed for %s at most", longest)
-	require.Less(t, longest, ttl)
+	t.Logf("two fed for %s in all", both)
+	require.Less(t, both, ttl/4)
 	seen := make(map[int]bool)
 	for _, g := range []*feeder{a, b, c} {
 		for _, x := range g.to.numbers(t, car) {
