@@ -80,6 +80,8 @@ type Platforms struct {
 	all   atomic.Pointer[map[codec.VIN]*platform]
 	decoy platform // stands in for an unknown code, so that it takes the same time
 
+	writing chan struct{} // has room for one: the change of this node that is on its way to the store
+
 	mu    sync.Mutex // of changes in memory
 	tombs map[codec.VIN]platformTomb
 }
@@ -107,7 +109,7 @@ type platform struct {
 // the loading only.
 func OpenPlatforms(ctx context.Context, kv KV, box *seal.Box, opt PlatformsOptions) (*Platforms, error) {
 	p := &Platforms{
-		kv: kv, box: box, opt: opt, log: cmp.Or(opt.Logger, slog.New(slog.DiscardHandler)), tombs: make(map[codec.VIN]platformTomb),
+		kv: kv, box: box, opt: opt, log: cmp.Or(opt.Logger, slog.New(slog.DiscardHandler)), tombs: make(map[codec.VIN]platformTomb), writing: make(chan struct{}, 1),
 		decoy: platform{Salt: make([]byte, platformSaltSize), Hash: make([]byte, seal.MACSize)},
 	}
 	p.all.Store(&map[codec.VIN]*platform{})
@@ -149,6 +151,11 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 	if len(wirePassword) == 0 {
 		return fmt.Errorf("%w: the password is empty", ErrPlatformInvalid)
 	}
+	done, err := p.write(ctx)
+	if err != nil {
+		return fmt.Errorf("session: create platform %q: %w", id.String(), err)
+	}
+	defer done()
 	e := &platform{Code: id.String(), User: user, Salt: make([]byte, platformSaltSize), ChangedAt: At(time.Now())}
 	known, last := p.last(id)
 	if known && !replace {
@@ -179,6 +186,11 @@ func (p *Platforms) Create(ctx context.Context, code, user, password string, rep
 // Delete removes a platform and returns when that is in the store; it is told of as barred. The
 // errors are ErrPlatformUnknown and those of the store.
 func (p *Platforms) Delete(ctx context.Context, code string) error {
+	done, err := p.write(ctx)
+	if err != nil {
+		return fmt.Errorf("session: delete platform %q: %w", code, err)
+	}
+	defer done()
 	id := codec.MakeVIN([]byte(code))
 	known, last := p.last(id)
 	if len(code) > codec.VINSize || !known {
@@ -191,6 +203,17 @@ func (p *Platforms) Delete(ctx context.Context, code string) error {
 	}
 	p.remove(id, last)
 	return nil
+}
+
+// write waits until no other change of this node is on its way: two of one platform at a time would leave memory with the one and the
+// store with the other. done lets the next one go.
+func (p *Platforms) write(ctx context.Context) (done func(), err error) {
+	select {
+	case p.writing <- struct{}{}:
+		return func() { <-p.writing }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // last reports whether there is a platform with this code, and when it was changed last, also if
