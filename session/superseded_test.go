@@ -96,6 +96,7 @@ func TestHeldUpDeletionSparesANewRegistration(t *testing.T) {
 		require.NoError(t, r.Delete(t.Context(), "p", v))
 		synctest.Wait()
 		require.Equal(t, []string{"p.A"}, kv.Keys())
+		require.Zero(t, kv.Deletes(), "not for a moment")
 		_, known := r.Lookup(v)
 		require.True(t, known)
 		closeRegistry(t, r)
