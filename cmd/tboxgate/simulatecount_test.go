@@ -84,7 +84,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			require.EqualValues(t, 8, out.Connects)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
 		},
-		"{at: 300ms, for: 1500ms, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
+		"{at: 300ms, for: 3s, fault: blindZone}": func(t *testing.T, out summary, seen func(string, ...string) float64) {
 			require.EqualValues(t, 4, out.Reconnects)
 			require.Positive(t, out.Reissues)
 			require.EqualValues(t, 8, seen("tboxgate_connections_closed_total", `reason="peerClosed"`), "half of them after the logout")
@@ -94,7 +94,7 @@ func TestSimulateCountersOnBothSides(t *testing.T) {
 			t.Parallel()
 			duration := "3s"
 			if strings.Contains(fault, "blindZone") {
-				duration = "5s" // time to come back
+				duration = "7s" // time to come back, and for reports in whole seconds meanwhile
 			}
 			g := serve(t, dataDir(t), "--dev")
 			before := metricsOf(t, g)
