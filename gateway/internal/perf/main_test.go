@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 	require.NoError(t, os.WriteFile(out, []byte(text), 0o644))
 	var log bytes.Buffer
 	core := "0" // one core will do to see that it works
-	require.NoError(t, run(t.Context(), []string{"-rounds", "1", "-warm", "0s", "-d", "100ms", "-idle", "1", "-vehicles", "100", "-settle", "1s", "-table=false",
+	require.NoError(t, run(t.Context(), []string{"-rounds", "1", "-warm", "0s", "-d", "100ms", "-idle", "1", "-vehicles", "100", "-settle", "100ms", "-table=false",
 		"-load-core", core, "-temp", t.TempDir(), "-out", out}, &log))
 	got, err := os.ReadFile(out)
 	require.NoError(t, err)
