@@ -41,8 +41,8 @@ packages: ## build dist/*.deb and *.rpm of what make release has built, for amd6
 	@cd dist && sha256sum LICENSE tboxgate[-_]* > SHA256SUMS
 
 .PHONY: deploycheck
-deploycheck: ## check packages, unit, image and manifests (needs Debian, rpm, systemd, root)
-	bash deploy/check
+deploycheck: ## check programs (SYSTEMS="linux/amd64": of these), packages, unit, image, manifests (needs Debian, rpm, systemd, root)
+	SYSTEMS='$(SYSTEMS)' bash deploy/check
 	cd deploy/kubernetes/k8stest && $(GO) test ./...
 
 .PHONY: boottest
