@@ -148,6 +148,18 @@ func (fl *crashFleet) requireStored(t *testing.T, url string) {
 	t.Logf("%d frames answered, %d different ones stored", fl.answeredFrames(), len(stored))
 }
 
+// orderedConsumer makes a consumer of a stream. A cluster whose nodes have just come back may lose the request.
+func orderedConsumer(ctx context.Context, st jetstream.Stream) (jetstream.Consumer, error) {
+	for {
+		once, cancel := context.WithTimeout(ctx, 10*time.Second)
+		c, err := st.OrderedConsumer(once, jetstream.OrderedConsumerConfig{})
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return c, err
+		}
+	}
+}
+
 // storedFrames reads both streams as an ordinary NATS client.
 func storedFrames(t *testing.T, url string) map[string]bool {
 	t.Helper()
@@ -166,7 +178,7 @@ func storedFrames(t *testing.T, url string) map[string]bool {
 		}
 		require.NoError(t, err)
 		all := st.CachedInfo().State.Msgs
-		consumer, err := st.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+		consumer, err := orderedConsumer(ctx, st)
 		require.NoError(t, err)
 		messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
 		require.NoError(t, err)

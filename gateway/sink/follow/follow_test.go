@@ -24,7 +24,7 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, leftByServers...) }
 
 var allStreams = []string{nats.StreamRecords, stream.Batches, nats.StreamEvents}
 
