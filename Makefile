@@ -7,6 +7,7 @@ PERFAPI   ?=
 SOAK      ?= 60s
 CRASHES   ?= 24
 CHAOS     ?= 3
+CHAOSTESTS ?= TestCrash|TestChaos
 TOOLS     := -modfile=.ci/tools/go.mod
 
 .DEFAULT_GOAL := help
@@ -80,7 +81,7 @@ nodetest: nodesdks ## run the tests with Alibaba Cloud's Node SDKs (needs node a
 .PHONY: chaos
 chaos: ## kill -9, full and dying disks, brokers away, under load (needs root); every answered frame must be stored
 	$(GO) vet -tags chaos ./cmd/tboxgate ./gateway/sink/follow
-	TBOXGATE_CRASHES=$(CRASHES) TBOXGATE_CHAOS=$(CHAOS) $(GO) test -count=1 -tags chaos -run 'TestCrash|TestChaos' -timeout 30m -v ./cmd/tboxgate ./gateway/sink/follow
+	TBOXGATE_CRASHES=$(CRASHES) TBOXGATE_CHAOS=$(CHAOS) $(GO) test -count=1 -tags chaos -run '$(CHAOSTESTS)' -timeout 30m -v ./cmd/tboxgate ./gateway/sink/follow
 
 .PHONY: generate
 generate: ## write the generated files again
