@@ -138,7 +138,7 @@ func (p *publisher) onBurstReply(r burstReply, msg *natsgo.Msg) {
 	}
 }
 
-// inSequence reports whether the stream has grown by count messages since the burst before. It has not
+// inSequence reports whether the stream has grown by count messages since the confirmation before. It has not
 // when one of them failed and the server did not notice. A stream that was made again begins anew.
 func (p *publisher) inSequence(seq, count uint64) bool {
 	p.mu.Lock()

@@ -120,6 +120,30 @@ func TestBurstReplies(t *testing.T) {
 	}
 }
 
+// TestMissingOneIsSeen answers a burst, a message alone, and a burst of which the server has lost one without a word.
+func TestMissingOneIsSeen(t *testing.T) {
+	const confirmed = `{"stream":"TEST","seq":%d,"batch":"x","count":%d}`
+	p, s, to := newBursts(t, 4)
+	require.NoError(t, s.received()[3].Respond(fmt.Appendf(nil, confirmed, 4, 4)))
+	to.wait(t, 4)
+	more := func(from, until int) *natsgo.Msg {
+		p.mu.Lock()
+		p.idle = false
+		p.mu.Unlock()
+		for i := from; i < until; i++ {
+			put(p, to, uint64(i), fmt.Sprint(i))
+		}
+		p.signal()
+		require.Eventually(t, func() bool { return len(s.received()) == until }, limit, time.Millisecond)
+		return s.received()[until-1]
+	}
+	require.NoError(t, more(4, 5).Respond([]byte(`{"stream":"TEST","seq":5}`)))
+	to.wait(t, 5)
+	require.NoError(t, more(5, 8).Respond(fmt.Appendf(nil, confirmed, 7, 3)))
+	require.Eventually(t, func() bool { return p.healthy() != nil }, limit, time.Millisecond)
+	require.ErrorContains(t, p.healthy(), "does not fit")
+}
+
 // TestLostBurstsComeAgain answers nothing: the messages are published again, and a late confirmation of the
 // burst counts.
 func TestLostBurstsComeAgain(t *testing.T) {

@@ -32,6 +32,7 @@ func (p *publisher) confirmed(number, seq uint64) {
 		return
 	}
 	m.seq = seq
+	p.lastSeq = seq
 	wake := p.afterStored()
 	p.mu.Unlock()
 	if wake {

@@ -72,7 +72,7 @@ type publisher struct {
 
 	progress time.Time // the last confirmation
 	passed   uint64    // the highest number confirmed
-	lastSeq  uint64    // the stream's number of the last message of the last burst
+	lastSeq  uint64    // the stream's number in the last confirmation (bursts only)
 	down     error     // why there is no connection
 	trouble  error     // the last failure; nil once a message was stored after it
 	since    time.Time // when the trouble began
