@@ -21,9 +21,10 @@ import (
 //	a stream failed, the disk is well   start the server again, on whatever the disk holds
 const (
 	keepPeriod  = time.Second
-	lookPeriod  = 10 * time.Second // looks at the server even without trouble
+	lookPeriod  = 10 * time.Second // looks at the server and the disk even without trouble
 	restartWait = 2 * time.Second  // between restarts that do not help, doubled up to
 	restartMost = 5 * time.Minute
+	touchBytes  = 4 << 10  // written to see that the disk lives
 	probeBytes  = 16 << 20 // free space that makes a restart worth it
 )
 
@@ -58,23 +59,28 @@ func (s *Store) keep() {
 	}
 }
 
-// look looks whether the embedded server stores, and does what can be done when it does not.
+// look looks whether the embedded server stores, and does what can be done when it does not. A server without a vehicle would
+// not find out by itself that its disk is gone.
 func (k *keeper) look(now time.Time) {
 	if k.troubled() == nil && now.Sub(k.looked) < lookPeriod {
 		return
 	}
 	k.looked = now
 	err := k.server.broken()
+	need := probeBytes
 	if err == nil {
-		k.setBroken(nil)
-		k.wait = restartWait
-		return
+		need = touchBytes
 	}
-	if disk := probe(k.opts.Dir); disk != nil {
+	if disk := probe(k.opts.Dir, need); disk != nil {
 		k.setBroken(disk) // says more, and no restart would help
 		if !noRoom(disk) {
 			k.letGo()
 		}
+		return
+	}
+	if err == nil {
+		k.setBroken(nil)
+		k.wait = restartWait
 		return
 	}
 	if !k.away {
@@ -183,9 +189,9 @@ func (s *Store) brokenReason() error {
 	return s.broken
 }
 
-// probe writes and removes a file to see whether the disk takes writes. Where the store's own directory is missing
+// probe writes and removes a file of some bytes to see whether the disk takes writes. Where the store's own directory is missing
 // lies another disk, such as the one on which ours is not mounted.
-func probe(dir string) error {
+func probe(dir string, size int) error {
 	_, err := os.Stat(filepath.Join(dir, server.JetStreamStoreDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the data directory %s does not hold the store (is its disk mounted?): %w", dir, fs.ErrNotExist)
@@ -195,7 +201,7 @@ func probe(dir string) error {
 		f, err = os.CreateTemp(dir, ".probe-*")
 	}
 	if err == nil {
-		err = errors.Join(fill(f), f.Close(), os.Remove(f.Name()))
+		err = errors.Join(fill(f, size), f.Close(), os.Remove(f.Name()))
 	}
 	if err == nil {
 		return nil
@@ -207,10 +213,9 @@ func probe(dir string) error {
 	return fmt.Errorf("the data directory %s takes no writes: %w", dir, err)
 }
 
-// fill writes probeBytes to the disk.
-func fill(f *os.File) error {
-	block := make([]byte, 1<<20)
-	for range probeBytes / len(block) {
+// fill writes so many bytes to the disk.
+func fill(f *os.File, size int) error {
+	for block := make([]byte, min(size, 1<<20)); size > 0; size -= len(block) {
 		if _, err := f.Write(block); err != nil {
 			return err
 		}

@@ -86,3 +86,35 @@ func TestDiskAwayAndBack(t *testing.T) {
 	_, err := s.KV(BucketLast).Get(t.Context(), "a")
 	require.NoError(t, err)
 }
+
+// TestIdleDiskGone takes the store's directory away while nothing is written: the next look finds out.
+func TestIdleDiskGone(t *testing.T) {
+	h := &holding{}
+	dir := t.TempDir()
+	s := openStore(t, Options{Dir: dir, Holder: h})
+	k := keeper{Store: s}
+	k.look(time.Now())
+	require.NoError(t, s.Healthy())
+	require.Empty(t, probes(t, dir))
+
+	store := filepath.Join(dir, "jetstream")
+	require.NoError(t, os.Rename(store, dir+".away"))
+	k.look(time.Now().Add(lookPeriod))
+	require.ErrorContains(t, s.Healthy(), "is its disk mounted")
+	away, _ := h.state()
+	require.True(t, away)
+
+	require.NoError(t, os.Rename(dir+".away", store))
+	to := new(receipts)
+	publishNumbered(t, s.Sink(), to, 0, 10)
+	to.wait(t, 10)
+	require.Eventually(t, func() bool { return s.Healthy() == nil }, limit, 5*time.Millisecond)
+}
+
+// probes are the files that a look has left behind.
+func probes(t *testing.T, dir string) []string {
+	t.Helper()
+	left, err := filepath.Glob(filepath.Join(dir, ".probe-*"))
+	require.NoError(t, err)
+	return left
+}
