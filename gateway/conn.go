@@ -115,8 +115,8 @@ func (c *conn) Close(reason session.Reason) {
 // Remote is the peer's address.
 func (c *conn) Remote() netip.AddrPort { return c.remote }
 
-// Platform is the code of the platform that this link has logged in as, "" for a vehicle link.
-func (c *conn) Platform() string {
+// platformCode is the code of the platform that this link has logged in as, "" for a vehicle link.
+func (c *conn) platformCode() string {
 	if p := c.platform.Load(); p != nil {
 		return p.code
 	}
@@ -158,7 +158,7 @@ func addrPort(s interface{ String() string }) netip.AddrPort {
 
 // traced is what those who follow a vehicle are told of the connection.
 func (c *conn) traced(vin codec.VIN) trace.Link {
-	t := trace.Link{Session: c.id, Remote: c.remote, Platform: c.Platform()}
+	t := trace.Link{Session: c.id, Remote: c.remote, Platform: c.platformCode()}
 	if t.Platform != "" {
 		if s := c.loop.g.opt.Sessions.Get(vin); s != nil && s.Link == session.Link(c) {
 			t.Session = s.ID

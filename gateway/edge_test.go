@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -82,14 +81,14 @@ func TestStalledByItselfThenByAll(t *testing.T) {
 	}
 	a.send(all) // 4 published, 2 unread: its own window is full
 	short(t, "four", func() bool { return h.sink.count() == 2+4 })
-	require.Less(t, h.g.InFlight(), int64(8<<10))
+	require.Less(t, h.g.inFlight.Load(), int64(8<<10))
 	b.send(b.big(6000)) // fills what all may have
 	short(t, "big", func() bool { return h.sink.count() == 2+5 })
 	h.sink.confirm(4, false)
 	for range 4 {
 		a.answer(codec.CommandRealtime)
 	}
-	require.GreaterOrEqual(t, h.g.InFlight(), int64(8<<10))
+	require.GreaterOrEqual(t, h.g.inFlight.Load(), int64(8<<10))
 	h.sink.confirm(1, false)
 	b.answer(codec.CommandRealtime)
 	short(t, "the two frames left are read", func() bool { return h.sink.count() == 2+7 })
@@ -112,18 +111,10 @@ func TestConfirmedAndClosedAtOnce(t *testing.T) {
 	p.answer(codec.CommandRealtime)
 }
 
-type syncBuf struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuf) Write(p []byte) (int, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.b.Write(p) }
-func (s *syncBuf) String() string              { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
-
 // TestTLSAlertOnBrokenSocket: an alert that cannot be sent ends the connection without a fault of ours.
 func TestTLSAlertOnBrokenSocket(t *testing.T) {
 	a := newAuthority(t)
-	var log syncBuf
+	var log lockedBuffer
 	h := newHouse(t, func(o *Options) {
 		o.Listeners[0].TLS = a.server()
 		o.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -138,7 +129,7 @@ func TestTLSAlertOnBrokenSocket(t *testing.T) {
 	<-done
 	_, err = p.nc.(*tls.Conn).NetConn().Write([]byte("\x17\x03\x03\x00\x20this is no TLS record at all 1234"))
 	require.NoError(t, err)
-	short(t, "closed", func() bool { return h.g.Connections() == 0 })
+	short(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 	require.False(t, strings.Contains(log.String(), "fault while"), log.String())
 }
 
@@ -156,7 +147,7 @@ func TestFaultWhileClosing(t *testing.T) {
 	})
 	p := h.login(t, vin1)
 	_ = p.nc.Close()
-	short(t, "counted out", func() bool { return h.g.Connections() == 0 })
+	short(t, "counted out", func() bool { return h.g.connections.Load() == 0 })
 }
 
 // TestStalledThenEnd: frames that lay unread when the peer ended its side are stored.
@@ -173,7 +164,7 @@ func TestStalledThenEnd(t *testing.T) {
 	_ = p.nc.Close()
 	short(t, "all stored", func() bool { return h.sink.count() == 21 })
 	h.sink.confirm(21, false)
-	short(t, "closed", func() bool { return h.g.Connections() == 0 && h.g.InFlight() == 0 })
+	short(t, "closed", func() bool { return h.g.connections.Load() == 0 && h.g.inFlight.Load() == 0 })
 }
 
 // TestActivationForAnotherVIN: requireVinMatch holds for activations too.

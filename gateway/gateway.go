@@ -29,7 +29,7 @@ type Gateway struct {
 	listeners []*listener
 	loops     []*loop
 
-	connections atomic.Int64
+	connections atomic.Int64 // open, logged in or not
 	inFlight    atomic.Int64 // record bytes that the store has not confirmed
 	waiting     atomic.Bool  // some loop has connections that wait for inFlight to fall
 	draining    atomic.Bool
@@ -93,12 +93,6 @@ func (g *Gateway) Addrs() []netip.AddrPort {
 	}
 	return out
 }
-
-// Connections is the number of open connections, logged in or not.
-func (g *Gateway) Connections() int { return int(g.connections.Load()) }
-
-// InFlight is the number of record bytes handed to the sink and not confirmed.
-func (g *Gateway) InFlight() int64 { return g.inFlight.Load() }
 
 // Reload reads the certificate files of all listeners again. What cannot be
 // used is named in the error; the certificates before stay in use there.

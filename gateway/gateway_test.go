@@ -66,7 +66,7 @@ func TestNoAnswerBeforeTheRecordIsStored(t *testing.T) {
 	require.Equal(t, wireTime(at.Add(time.Second)), p.answer(codec.CommandRealtime).Unit())
 	p.answer(codec.CommandHeartbeat)
 	require.Equal(t, wireTime(at.Add(2*time.Second)), p.answer(codec.CommandRealtime).Unit())
-	require.Zero(t, h.g.InFlight())
+	require.Zero(t, h.g.inFlight.Load())
 }
 
 func TestFramesSplitAtAnyByte(t *testing.T) {
@@ -222,7 +222,7 @@ func TestDownlink(t *testing.T) {
 	require.NoError(t, <-done)
 	require.Equal(t, codec.FlagCommand, p.answer(codec.CommandControl).Flag())
 	_ = p.nc.Close()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+	eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 	s.Link.Send([]byte("x"), func(err error) { done <- err })
 	require.ErrorIs(t, <-done, session.ErrLinkClosed)
 	s.Link.Send(make([]byte, 1<<20), func(err error) { done <- err })
@@ -287,7 +287,7 @@ func TestPeerThatEndsItsSide(t *testing.T) {
 		h.sink.confirm(2, false)
 		p.answer(codec.CommandRealtime)
 		p.answer(codec.CommandRealtime)
-		eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+		eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 	}
 	// Without a confirmation it ends after a while, and with the gateway.
 	h := newHouse(t, nil)
@@ -296,9 +296,9 @@ func TestPeerThatEndsItsSide(t *testing.T) {
 	p.send(p.loginFrame())
 	require.NoError(t, p.nc.(*net.TCPConn).CloseWrite())
 	eventually(t, "offline", func() bool { return h.sink.count() == 1 && h.sessions.Len() == 0 })
-	require.Equal(t, 1, h.g.Connections())
+	require.EqualValues(t, 1, h.g.connections.Load())
 	require.NoError(t, h.g.Close())
-	require.Zero(t, h.g.Connections())
+	require.Zero(t, h.g.connections.Load())
 	p.ended()
 }
 

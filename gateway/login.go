@@ -47,7 +47,7 @@ func (l *loop) relayed(c *conn, f codec.Frame) (s *session.Session, ok bool) {
 		s.Seen(l.now)
 		return s, true
 	}
-	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
+	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.platformCode())
 	if refused != nil {
 		l.refuseRelayed(c, f, refusalOf(refused, f))
 		return nil, false
@@ -70,7 +70,7 @@ func (l *loop) admit(c *conn, f codec.Frame) (*session.Session, *refusal) {
 	if !l.certified(c, f.VIN()) {
 		return nil, &refusal{metrics.LoginCertificate, codec.FlagError}
 	}
-	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform())
+	product, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.platformCode())
 	if refused != nil {
 		return nil, refusalOf(refused, f)
 	}
@@ -92,7 +92,7 @@ func (l *loop) certified(c *conn, vin codec.VIN) bool {
 func (l *loop) newSession(c *conn, f codec.Frame, product string) *session.Session {
 	return &session.Session{
 		ID: session.NewID(), VIN: f.VIN(), RawVIN: [codec.VINSize]byte(f.RawVIN()), Edition: f.Edition(), Encryption: f.Encryption(),
-		ProductKey: product, Platform: c.Platform(), Link: c, LoginAt: l.now,
+		ProductKey: product, Platform: c.platformCode(), Link: c, LoginAt: l.now,
 	}
 }
 
@@ -117,7 +117,7 @@ func (l *loop) vehicleLogout(c *conn, f codec.Frame) {
 func (l *loop) relayedLogout(c *conn, f codec.Frame) {
 	s := l.g.opt.Sessions.Get(f.VIN())
 	if s == nil || s.Link != session.Link(c) {
-		if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform()); refused != nil {
+		if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.platformCode()); refused != nil {
 			l.refuseRelayed(c, f, refusalOf(refused, f))
 			return
 		}
@@ -234,7 +234,7 @@ func (l *loop) tellRefused(c *conn, f codec.Frame, kind, why string) {
 		return
 	}
 	l.g.opt.Refused(session.RefusedEvent{
-		VIN: f.VIN(), Login: session.Login(kind), Platform: c.Platform(), Remote: c.remote, Node: l.g.opt.Node, At: l.now, Reason: why,
+		VIN: f.VIN(), Login: session.Login(kind), Platform: c.platformCode(), Remote: c.remote, Node: l.g.opt.Node, At: l.now, Reason: why,
 	})
 }
 

@@ -118,10 +118,10 @@ func TestTakeoverRace(t *testing.T) {
 		})
 	}
 	tried.Wait()
-	eventually(t, "one connection is left", func() bool { return h.g.Connections() == 1 && h.sessions.Len() == 1 })
+	eventually(t, "one connection is left", func() bool { return h.g.connections.Load() == 1 && h.sessions.Len() == 1 })
 	h.sessions.Get(codec.MakeVIN([]byte(vin1))).Link.Close(session.ReasonKicked)
 	wg.Wait()
-	eventually(t, "none", func() bool { return h.sessions.Len() == 0 && h.g.Connections() == 0 })
+	eventually(t, "none", func() bool { return h.sessions.Len() == 0 && h.g.connections.Load() == 0 })
 	ev := h.presence()
 	require.Len(t, ev, 2*n)
 	for i, e := range ev {

@@ -41,7 +41,7 @@ func TestPlatformBarred(t *testing.T) {
 	require.NoError(t, h.platforms.Create(t.Context(), platformCode, "tester", "new-password", true))
 	busy.ended()
 	idle.ended()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 3 })
+	eventually(t, "closed", func() bool { return h.g.connections.Load() == 3 })
 	again := link("new-password")
 	again.send(car.realtime(2))
 	again.answer(codec.CommandRealtime)

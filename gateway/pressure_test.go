@@ -41,7 +41,7 @@ func TestWindowStallsAndResumes(t *testing.T) {
 	for i := range n {
 		require.Equal(t, wireTime(at.Add(time.Duration(i)*time.Second)), p.answer(codec.CommandRealtime).Unit())
 	}
-	eventually(t, "nothing under way", func() bool { return h.g.InFlight() == 0 })
+	eventually(t, "nothing under way", func() bool { return h.g.inFlight.Load() == 0 })
 }
 
 func TestAllConnectionsTogetherAreBounded(t *testing.T) {
@@ -67,7 +67,7 @@ func TestPeerThatSendsOnWhileTheStoreIsSlowIsClosed(t *testing.T) {
 	p.send(p.loginFrame())
 	flood := bytes.Repeat(p.realtime(1), 4000)
 	go func() { _, _ = p.nc.Write(flood) }()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+	eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 	require.LessOrEqual(t, h.sink.count(), 5)
 }
 
@@ -82,7 +82,7 @@ func TestSlowReaderIsCut(t *testing.T) {
 			}
 		}
 	}()
-	eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+	eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 	ev := h.presence()
 	require.Equal(t, session.ReasonSlowReader, ev[len(ev)-1].Reason)
 }
@@ -91,7 +91,7 @@ func TestLimits(t *testing.T) {
 	h := newHouse(t, func(o *Options) { o.Limits.Connections = 2; o.Limits.PerAddress = 1 })
 	h.login(t, vin1)
 	h.dial(t, vin2).ended()
-	require.Equal(t, 1, h.g.Connections())
+	require.EqualValues(t, 1, h.g.connections.Load())
 }
 
 func TestFrameRate(t *testing.T) {

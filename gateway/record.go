@@ -52,7 +52,7 @@ func (l *loop) publish(c *conn, f codec.Frame, sessionID uint64, flag codec.Flag
 	// Field by field: a literal would be built beside it and copied.
 	r := &l.rec
 	r.VIN, r.Command, r.Edition, r.ReceivedAt = f.VIN(), f.Command(), f.Edition(), l.now
-	r.Node, r.Session, r.Platform, r.Remote = l.g.opt.Node, sessionID, c.Platform(), c.remote
+	r.Node, r.Session, r.Platform, r.Remote = l.g.opt.Node, sessionID, c.platformCode(), c.remote
 	r.Raw, r.Body = raw, l.body
 	r.Duplicate, r.Unsure = l.novelty == session.Repeat, l.novelty == session.Unsure
 	if r.Duplicate {

@@ -122,7 +122,7 @@ func TestTLS(t *testing.T) {
 			p.send(p.frame(codec.CommandVehicleLogout, codec.FlagCommand, append(wireTime(at), 0, 1)))
 			p.answer(codec.CommandVehicleLogout)
 			require.NoError(t, p.nc.Close())
-			eventually(t, "closed", func() bool { return h.g.Connections() == 0 })
+			eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
 		})
 	}
 }
@@ -299,7 +299,7 @@ func TestHalfHandshakes(t *testing.T) {
 		_, err := io.ReadAll(nc)
 		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
-	eventually(t, "all closed", func() bool { return h.g.Connections() == 0 })
+	eventually(t, "all closed", func() bool { return h.g.connections.Load() == 0 })
 	garbage := h.dial(t, vin1)
 	garbage.send(garbage.loginFrame()) // plain text at a TLS port
 	require.NoError(t, garbage.nc.SetReadDeadline(time.Now().Add(wait)))

@@ -208,7 +208,7 @@ func (l *loop) fromAnswer(c *conn, s *session.Session, f codec.Frame) {
 // (tables B.3, B.4).
 func (l *loop) activation(c *conn, f codec.Frame, sessionID uint64) {
 	state, why := byte(0x01), "" // activated
-	if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.Platform()); refused != nil {
+	if _, refused := l.g.opt.Gate.Vehicle(f.VIN(), c.platformCode()); refused != nil {
 		state, why = 0x02, refused.Reason // failed
 	} else if !l.certified(c, f.VIN()) {
 		state, why = 0x02, metrics.LoginCertificate

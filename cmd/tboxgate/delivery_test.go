@@ -23,7 +23,14 @@ func TestCommandStyles(t *testing.T) {
 	g := serve(t, dir, "--dev", "--config", config)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
-	styles := vehicle.Styles()
+	var styles []vehicle.Style // all that have a name
+	for s := vehicle.StyleTime; ; s++ {
+		if _, err := vehicle.ParseStyle(s.String()); err != nil {
+			break
+		}
+		styles = append(styles, s)
+	}
+	require.Contains(t, styles, vehicle.StyleLeave)
 	vin := func(i int) string { return fmt.Sprintf("LTEST%012d", i+1) }
 	for i, style := range styles {
 		v, err := vehicle.New(vehicle.Config{

@@ -151,7 +151,7 @@ func (b *Broker) drain(ctx context.Context, window time.Duration) error {
 	select {
 	case <-none:
 	case <-ctx.Done():
-		err = fmt.Errorf("mqttdevice: %d devices are still connected: %w", b.Connected(), ctx.Err())
+		err = fmt.Errorf("mqttdevice: %d devices are still connected: %w", b.connected(), ctx.Err())
 	}
 	for _, l := range b.listeners {
 		l.closeConns()

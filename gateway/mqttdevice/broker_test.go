@@ -216,7 +216,7 @@ func TestLife(t *testing.T) {
 	d := b.connect(t, "D001")
 	b.eventually(t, &b.presence, "D001 online login")
 	require.Equal(t, session.StatusOnline, status())
-	require.Equal(t, 1, b.Connected())
+	require.Equal(t, 1, b.Stats().Connected)
 
 	token := d.Publish("/"+product+"/D001/user/update", 1, false, "hello")
 	require.True(t, token.WaitTimeout(patience))
@@ -357,7 +357,7 @@ func TestOneSession(t *testing.T) {
 	})
 	first.isLost(t)
 	b.eventually(t, &b.presence, "D001 online login", "D001 offline takeover", "D001 online login")
-	require.Equal(t, 1, b.Connected())
+	require.Equal(t, 1, b.Stats().Connected)
 
 	// A login is later than all that its node has heard of.
 	require.Eventually(t, func() bool {
@@ -517,7 +517,7 @@ func TestDrain(t *testing.T) {
 	defer cancel()
 	require.NoError(t, b.Drain(ctx, 20*time.Millisecond))
 	d.isLost(t)
-	require.Equal(t, 0, b.Connected())
+	require.Equal(t, 0, b.Stats().Connected)
 	offline := 0
 	for _, e := range b.presence {
 		if strings.HasSuffix(e, " offline drain") {

@@ -114,7 +114,7 @@ func (d *Devices) Register(ctx context.Context, productKey, deviceName, secret s
 	switch {
 	case !validKey(productKey):
 		return "", fmt.Errorf("%w: the product key %q is not 1 to 32 letters and digits", ErrInvalid, productKey)
-	case !ValidName(deviceName):
+	case !validName(deviceName):
 		return "", fmt.Errorf("%w: the device name %q has not 4 to 32 of the characters A-Z a-z 0-9 - _ @ . : only", ErrInvalid, deviceName)
 	case secret != "" && (len(secret) < 16 || len(secret) > 64):
 		return "", fmt.Errorf("%w: the secret of %s has %d bytes, 16 to 64 are wanted", ErrInvalid, deviceName, len(secret))

@@ -24,8 +24,8 @@ func (b *Broker) RecoverOnline() int {
 	return len(left)
 }
 
-// Connected returns the number of devices online here.
-func (b *Broker) Connected() int {
+// connected returns the number of devices online here.
+func (b *Broker) connected() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.sessions)
@@ -137,7 +137,7 @@ func (b *Broker) changed(k deviceKey) {
 func (b *Broker) refuse(cl *mqtt.Client, sign signature, reason string, err error) {
 	b.count.refuse(reason)
 	r := Refusal{ProductKey: sign.productKey, DeviceName: sign.deviceName, Remote: remoteOf(cl.Net.Remote), Reason: reason, At: time.Now()}
-	if !validKey(r.ProductKey) || !ValidName(r.DeviceName) {
+	if !validKey(r.ProductKey) || !validName(r.DeviceName) {
 		r.ProductKey, r.DeviceName = "", ""
 	}
 	b.o.Refused(r)

@@ -40,7 +40,7 @@ func parseSignature(clientID, user, password string) (s signature, err error) {
 	}
 	s.clientID = id
 	s.deviceName, s.productKey, ok = strings.Cut(user, "&")
-	if !ok || !ValidName(s.deviceName) || !validKey(s.productKey) {
+	if !ok || !validName(s.deviceName) || !validKey(s.productKey) {
 		return s, fmt.Errorf("%w: the user name is not of the form DEVICENAME&PRODUCTKEY", errSign)
 	}
 	s.method = md5.New // what Alibaba's devices mean when they name none
@@ -82,8 +82,8 @@ func (s *signature) by(secret []byte) bool {
 	return hmac.Equal(mac.Sum(nil), s.sum)
 }
 
-// ValidName reports whether name has the form of a device name: 4 to 32 of A-Z a-z 0-9 - _ @ . :
-func ValidName(name string) bool {
+// validName reports whether name has the form of a device name: 4 to 32 of A-Z a-z 0-9 - _ @ . :
+func validName(name string) bool {
 	return len(name) >= 4 && len(name) <= 32 && consistsOf(name, "-_@.:")
 }
 

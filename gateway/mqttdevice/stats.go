@@ -51,7 +51,7 @@ func (b *Broker) Stats() Stats {
 	maps.Copy(refused, c.refused)
 	c.mu.Unlock()
 	return Stats{
-		Connected: b.Connected(), Accepted: c.accepted.Load(), OverLimit: c.overLimit.Load(), Refused: refused, Received: c.received.Load(),
+		Connected: b.connected(), Accepted: c.accepted.Load(), OverLimit: c.overLimit.Load(), Refused: refused, Received: c.received.Load(),
 		Delivered: c.delivered.Load(), Denied: c.denied.Load(), Panics: c.panics.Load(),
 	}
 }

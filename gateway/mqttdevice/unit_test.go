@@ -106,6 +106,6 @@ func TestNames(t *testing.T) {
 		"D001": true, "a-_@.:9Z": true, strings.Repeat("x", 32): true, "": false, "D01": false, strings.Repeat("x", 33): false, "a b c": false,
 		"a/bc": false, "abc+": false, "abc#": false, "äbcd": false, "abc\x00": false,
 	} {
-		require.Equal(t, want, ValidName(name), name)
+		require.Equal(t, want, validName(name), name)
 	}
 }

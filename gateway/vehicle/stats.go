@@ -166,7 +166,6 @@ func (c *counters) move(from, to State) {
 // RTT is a distribution of round-trip times. It is a value: copy it, add it up.
 type RTT struct {
 	count   uint64
-	sum     time.Duration
 	min     time.Duration
 	max     time.Duration
 	buckets [256]uint32
@@ -199,7 +198,6 @@ func (r *RTT) observe(d time.Duration) {
 	}
 	r.max = max(r.max, d)
 	r.count++
-	r.sum += d
 	r.buckets[bucketOf(d)]++
 }
 
@@ -212,7 +210,6 @@ func (r *RTT) add(o *RTT) {
 	}
 	r.max = max(r.max, o.max)
 	r.count += o.count
-	r.sum += o.sum
 	for i, n := range o.buckets {
 		r.buckets[i] += n
 	}
@@ -226,14 +223,6 @@ func (r *RTT) Min() time.Duration { return r.min }
 
 // Max returns the longest round trip.
 func (r *RTT) Max() time.Duration { return r.max }
-
-// Mean returns the mean round trip.
-func (r *RTT) Mean() time.Duration {
-	if r.count == 0 {
-		return 0
-	}
-	return r.sum / time.Duration(r.count)
-}
 
 // Quantile returns the round trip that a share q (0 to 1) of all did not exceed, to some 6 %.
 func (r *RTT) Quantile(q float64) time.Duration {

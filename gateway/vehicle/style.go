@@ -47,15 +47,6 @@ const (
 
 var styleNames = [...]string{"time", "replyTime", "echo", "echoRequest", "controlId", "empty", "flagFE", "error", "silent", "late", "leave"}
 
-// Styles returns all styles.
-func Styles() []Style {
-	all := make([]Style, len(styleNames))
-	for i := range all {
-		all[i] = Style(i)
-	}
-	return all
-}
-
 // StyleNames returns the names of all styles as one text: "time, replyTime, … or leave".
 func StyleNames() string {
 	last := len(styleNames) - 1

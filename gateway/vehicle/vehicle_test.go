@@ -304,10 +304,11 @@ func TestConfigErrors(t *testing.T) {
 	}
 	_, err := New(good)
 	require.NoError(t, err)
-	for _, s := range Styles() {
-		parsed, err := ParseStyle(s.String())
+	for i, name := range styleNames {
+		require.Equal(t, name, Style(i).String())
+		parsed, err := ParseStyle(name)
 		require.NoError(t, err)
-		require.Equal(t, s, parsed)
+		require.Equal(t, Style(i), parsed)
 	}
 	_, err = ParseStyle("loud")
 	require.EqualError(t, err, `vehicle: unknown answer style "loud" (want time, replyTime, echo, echoRequest, controlId, empty, flagFE, error, silent, late or leave)`)

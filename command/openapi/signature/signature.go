@@ -24,7 +24,7 @@ const (
 // StringToSign returns the text that signature 1 signs: the HTTP method, the path "/" and all parameters of query and form
 // body, decoded, empty ones included, without Signature itself; sorted by name and percent-encoded twice.
 func StringToSign(method string, params map[string]string) string {
-	return method + "&%2F&" + Escape(canonical(params, false))
+	return method + "&%2F&" + escape(canonical(params, false))
 }
 
 // Sign1 returns the Signature parameter: base64(HMAC-SHA1(secret + "&", stringToSign)).
@@ -51,8 +51,8 @@ func canonical(params map[string]string, withSignature bool) string {
 	return b.String()
 }
 
-// Escape percent-encodes by RFC 3986: everything but A-Z a-z 0-9 - _ . ~ becomes %XX with upper-case digits.
-func Escape(s string) string {
+// escape percent-encodes by RFC 3986: everything but A-Z a-z 0-9 - _ . ~ becomes %XX with upper-case digits.
+func escape(s string) string {
 	var b strings.Builder
 	escapeTo(&b, s)
 	return b.String()

@@ -55,7 +55,8 @@ func TestEmptyBodyHash(t *testing.T) {
 	require.Equal(t, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", signature.BodyHash(nil))
 }
 
-func TestEscape(t *testing.T) {
+// TestStringToSignEscapes: a value is escaped as a parameter, and what came of it once more as a part of the text.
+func TestStringToSignEscapes(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                    "",
 		"AZaz09-_.~":          "AZaz09-_.~",
@@ -66,7 +67,8 @@ func TestEscape(t *testing.T) {
 		"\x00\xff":            "%00%FF",
 		`{"commandType":128}`: "%7B%22commandType%22%3A128%7D",
 	} {
-		require.Equal(t, want, signature.Escape(in), "%q", in)
+		twice := "GET&%2F&x%3D" + strings.ReplaceAll(want, "%", "%25")
+		require.Equal(t, twice, signature.StringToSign("GET", map[string]string{"x": in}), "%q", in)
 	}
 }
 

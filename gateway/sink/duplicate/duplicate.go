@@ -166,7 +166,7 @@ const atATime = 32
 func (m *Marker) serve(q *queue, h *held) {
 	for n := 1; h != nil; n++ {
 		if h.record.Unsure && m.repeats(&h.record) {
-			Mark(&h.record)
+			markDuplicate(&h.record)
 		}
 		if m.ctx.Err() != nil {
 			return
@@ -232,8 +232,8 @@ func (m *Marker) repeats(r *sink.Record) bool {
 // mark ends the JSON of a duplicate.
 const mark = `,"duplicate":true}`
 
-// Mark makes a record a duplicate.
-func Mark(r *sink.Record) {
+// markDuplicate makes a record a duplicate.
+func markDuplicate(r *sink.Record) {
 	if r.Duplicate {
 		return
 	}

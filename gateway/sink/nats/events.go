@@ -108,13 +108,6 @@ func (e *Events) lose(kind string) {
 		"limitBytes", e.limit, "error", e.pub.healthy())
 }
 
-// Lost returns how many events were lost for want of memory.
-func (e *Events) Lost() uint64 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.lost
-}
-
 // Stats returns counters for metrics.
 func (e *Events) Stats() Stats { return e.pub.snapshot() }
 
