@@ -56,7 +56,7 @@ func Next(b []byte, maxUnit int) (f Frame, n int, err error) {
 	if mayStart(b[size:]) {
 		return nil, size, errNextCheck
 	}
-	return nil, resync(b, maxUnit, false), errNextCheck
+	return nil, resync(&prefixes{b: b}, maxUnit, false), errNextCheck
 }
 
 // Enough returns how many bytes there must be in all before another call of [Next] can tell more of
@@ -128,12 +128,12 @@ func plausible(b []byte, maxUnit int) bool {
 	return len(b) < HeaderSize || unitSize(b) <= maxUnit
 }
 
-// resync returns the position at which to go on in b, which begins with a mark that led nowhere:
+// resync returns the position at which to go on in x.b, which begins with a mark that led nowhere:
 // the first plausible mark from the second byte on, except those whose frame is all there, has a
 // wrong check byte and is followed by something else than a mark (they would only send us here
 // again). With last set no more bytes will come, and only a mark that begins a right frame counts.
-func resync(b []byte, maxUnit int, last bool) int {
-	x := prefixes{b: b}
+func resync(x *prefixes, maxUnit int, last bool) int {
+	b := x.b
 	for p := scan(b, 1, maxUnit); ; p = scan(b, p+1, maxUnit) {
 		if p == len(b) {
 			return p
@@ -158,9 +158,10 @@ func resync(b []byte, maxUnit int, last bool) int {
 // overlapping marks that each announce a long frame: with it every byte is summed once, not once a
 // mark.
 type prefixes struct {
-	b    []byte
-	sums [512]byte // the sum before block k is sums[k%512]; the span of a frame is 257 blocks
-	next int       // sums is known up to this block
+	b      []byte
+	sums   [512]byte // the sum before block k is sums[k%512]; the span of a frame is 257 blocks
+	next   int       // sums is known up to this block
+	summed int       // bytes looked at for all that: what it has cost
 }
 
 const prefixBlock = 256
@@ -170,7 +171,12 @@ func (x *prefixes) upTo(i int) byte {
 	k := i / prefixBlock
 	for ; x.next < k; x.next++ {
 		at := x.next * prefixBlock
-		x.sums[(x.next+1)%len(x.sums)] = x.sums[x.next%len(x.sums)] ^ Check(x.b[at:at+prefixBlock])
+		x.sums[(x.next+1)%len(x.sums)] = x.sums[x.next%len(x.sums)] ^ x.check(at, at+prefixBlock)
 	}
-	return x.sums[k%len(x.sums)] ^ Check(x.b[k*prefixBlock:i])
+	return x.sums[k%len(x.sums)] ^ x.check(k*prefixBlock, i)
+}
+
+func (x *prefixes) check(from, to int) byte {
+	x.summed += to - from
+	return Check(x.b[from:to])
 }

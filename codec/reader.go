@@ -53,7 +53,7 @@ func (r *Reader) ReadFrame() (Frame, error) {
 		if len(rest) == 0 || !errors.Is(r.err, io.EOF) {
 			return nil, r.err
 		}
-		short := r.skip(resync(rest, r.maxUnit, true), ErrShort)
+		short := r.skip(resync(&prefixes{b: rest}, r.maxUnit, true), ErrShort)
 		short.Have, short.Want = len(rest), Need(rest)
 		return nil, short
 	}
