@@ -21,6 +21,7 @@ func (n *node) newRelay() (*relay.Relay, error) {
 			return d.Node, known && d.Online()
 		},
 		Observe: func(e relay.Event) { n.metrics.CommandRelayed(e.Taken, string(e.Outcome)) },
+		TooLong: openapi.ErrTopicTooLong,
 		Refusals: map[string]error{
 			"topicFormat": openapi.ErrTopicFormat, "topicTooLong": openapi.ErrTopicTooLong, "topicPermission": openapi.ErrTopicPermission,
 			"topicOffline": openapi.ErrTopicOffline, "topicSubscriber": openapi.ErrTopicSubscriber, "topicBusy": openapi.ErrTopicBusy,

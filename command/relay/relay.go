@@ -32,9 +32,11 @@ const (
 
 // Nodes carries questions between the gateways.
 type Nodes interface {
-	// Ask brings a question to a node and returns its answer. delivered is false when it is certain that the question did not
-	// reach the node, because nobody has that name or there is no connection.
-	Ask(ctx context.Context, node string, question []byte) (answer []byte, delivered bool, err error)
+	// Ask brings a question to a node and passes on what is answered until heard returns true, which ends it without an error, or
+	// ctx ends. delivered is false when the question did not reach the node, because nobody has that name or there is no connection.
+	Ask(ctx context.Context, node string, question []byte, heard func(answer []byte) bool) (delivered bool, err error)
+	// MaxQuestion is how many bytes a question may have.
+	MaxQuestion() int
 	// Answer has f answer the questions for a node, one after another, until stop is called.
 	Answer(node string, f func(question []byte) []byte) (stop func(), err error)
 }
@@ -69,6 +71,8 @@ type Options struct {
 	Device  func(productKey, deviceName string) (node string, online bool)
 	// Refusals are the errors that travel between nodes, besides those of package command, by their names.
 	Refusals map[string]error
+	// TooLong is the kind of error for a message to an MQTT device that is too long to be brought to another node.
+	TooLong error
 
 	Observe func(Event)      // called for each command that goes to or comes from another node; must not block
 	Logger  *slog.Logger     // others can cause its lines: it should be limited
@@ -90,7 +94,7 @@ const (
 	Refused     Outcome = "refused"     // the node has refused it: the vehicle has just left, too many commands wait
 	Unreachable Outcome = "unreachable" // the node was not there: nothing was sent
 	Silent      Outcome = "silent"      // the node did not answer in time: it may have been sent
-	Untrusted   Outcome = "untrusted"   // it is sealed with another key, for another node or has been seen before
+	Untrusted   Outcome = "untrusted"   // the question, or all that came as an answer, is sealed with another key, for another node or has been seen before
 )
 
 // Relay sends commands here or at another node. It is safe for concurrent use.
@@ -99,7 +103,7 @@ type Relay struct {
 	stop func()
 
 	mu   sync.Mutex
-	seen map[int64]time.Time // ids of questions taken, and until when they could be repeated
+	seen map[int64]time.Time // ids of questions taken, and until when whoever asked may be waiting
 }
 
 // New returns a relay that answers the other nodes until Close.
@@ -137,7 +141,7 @@ func (r *Relay) Send(ctx context.Context, q command.Request) (int64, error) {
 	}
 	other := r.elsewhere(ctx, place{
 		where: func() (string, bool) { return r.o.Vehicle(vin) },
-		here:  func() (int64, error) { return r.o.Commands.Send(ctx, q) }, offline: command.ErrOffline,
+		here:  func() (int64, error) { return r.o.Commands.Send(ctx, q) }, offline: command.ErrOffline, tooLong: command.ErrUnitTooLong,
 	}, question{
 		ProductKey: q.ProductKey, DeviceName: q.DeviceName, Command: q.Command, Unit: q.Unit, RequestID: q.RequestID, AccessKeyID: q.AccessKeyID,
 	})
@@ -159,7 +163,7 @@ func (r *Relay) Deliver(ctx context.Context, q command.TopicRequest, offline err
 	}
 	other := r.elsewhere(ctx, place{
 		where: func() (string, bool) { return r.o.Device(q.ProductKey, q.DeviceName) },
-		here:  func() (int64, error) { return r.o.Deliver(ctx, q) }, offline: offline,
+		here:  func() (int64, error) { return r.o.Deliver(ctx, q) }, offline: offline, tooLong: r.o.TooLong,
 	}, question{
 		ProductKey: q.ProductKey, DeviceName: q.DeviceName, Topic: q.Topic, Unit: q.Payload, RequestID: q.RequestID, AccessKeyID: q.AccessKeyID,
 	})
@@ -184,6 +188,7 @@ type place struct {
 	where   func() (node string, online bool)
 	here    func() (id int64, err error) // sends at this node
 	offline error                        // of a node where it is not
+	tooLong error                        // of what cannot be brought to another node
 }
 
 // found is what became of it; asked is false when there was no other node to ask.
@@ -205,7 +210,7 @@ func (r *Relay) elsewhere(ctx context.Context, p place, q question) (f found) {
 		if node == r.o.Node {
 			f.id, f.err = p.here()
 		} else {
-			f.id, f.err = r.ask(ctx, node, p.offline, q)
+			f.id, f.err = r.ask(ctx, node, p, q)
 		}
 		if !errors.Is(f.err, p.offline) {
 			return f
@@ -214,35 +219,53 @@ func (r *Relay) elsewhere(ctx context.Context, p place, q question) (f found) {
 	return f
 }
 
-// ask has one node send a command.
-func (r *Relay) ask(ctx context.Context, node string, offline error, q question) (int64, error) {
+// ask has one node send a command. Only an answer that the node has sealed is believed: when there is none in time, whatever else
+// has come, nobody knows whether the command was sent, and its result says so.
+func (r *Relay) ask(ctx context.Context, node string, p place, q question) (int64, error) {
 	id, err := r.o.Commands.NewID(ctx)
 	if err != nil {
 		return 0, err
 	}
 	now := r.o.Now()
 	q.MessageID, q.From, q.To, q.Until = id, r.o.Node, node, now.Add(takeTime).UnixMilli()
+	sealed := q.seal(r.o.Seal)
+	if limit := r.o.Nodes.MaxQuestion(); len(sealed) > limit {
+		r.o.Observe(Event{Outcome: Refused})
+		return 0, fmt.Errorf("%w: %d bytes, and to what is connected to another gateway (%s) at most %d, by the max_payload of NATS",
+			p.tooLong, len(q.Unit), node, q.room(len(sealed), limit))
+	}
 	// What was asked is not taken back when the caller goes away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTime)
 	defer cancel()
-	sealed, delivered, err := r.o.Nodes.Ask(ctx, node, q.seal(r.o.Seal))
+	var a answer
+	unreadable := false
+	delivered, err := r.o.Nodes.Ask(ctx, node, sealed, func(sealed []byte) bool {
+		got, err := openAnswer(r.o.Seal, sealed, id)
+		if err != nil {
+			if !unreadable {
+				r.o.Logger.Warn("what came as a node's answer cannot be read and is ignored", "node", node, "messageId", id, "error", err, "remedy", sameKey)
+			}
+			unreadable = true
+			return false
+		}
+		a = got
+		return got.Refusal != refusalTwice // somebody repeats the question: this says nothing about the first
+	})
 	result := q.result(node, now)
 	switch {
 	case !delivered:
 		r.o.Observe(Event{Outcome: Unreachable})
 		r.o.Logger.Warn("the node that a vehicle is online at does not answer; the vehicle counts as offline", "node", node, "error", err)
-		return 0, offline
+		return 0, p.offline
 	case err != nil:
-		r.o.Observe(Event{Outcome: Silent})
+		outcome := Silent
+		if unreadable {
+			outcome = Untrusted
+		}
+		r.o.Observe(Event{Outcome: outcome})
 		r.o.Logger.Warn("a node did not say whether it took a command on; its result tells", "node", node, "messageId", id, "error", err)
 		r.o.Commands.Unheard(ctx, result)
 		return id, nil
-	}
-	a, err := openAnswer(r.o.Seal, sealed, id)
-	if err != nil {
-		r.o.Observe(Event{Outcome: Untrusted})
-		r.o.Logger.Warn("a node does not understand this one", "node", node, "error", err, "remedy", sameKey)
-		return 0, fmt.Errorf("%w: node %s does not understand this one", command.ErrStore, node)
 	}
 	if err := r.refusal(a.Refusal); err != nil {
 		r.o.Observe(Event{Outcome: Refused})
@@ -261,10 +284,10 @@ func (r *Relay) answer(sealed []byte) []byte {
 		r.o.Logger.Warn("a command of another node is refused", "error", err, "remedy", sameKey)
 		return nil
 	}
-	if !r.fresh(&q) {
+	if why := r.stale(&q); why != "" {
 		r.o.Observe(Event{Taken: true, Outcome: Untrusted})
 		r.o.Logger.Warn("a command of another node came twice, or later than it may; it is refused", "node", q.From, "messageId", q.MessageID, "remedy", "compare the clocks of the nodes")
-		return answer{MessageID: q.MessageID, Refusal: refusalLate}.seal(r.o.Seal)
+		return answer{MessageID: q.MessageID, Refusal: why}.seal(r.o.Seal)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), takeTime)
 	defer cancel()
@@ -287,17 +310,17 @@ func (r *Relay) answer(sealed []byte) []byte {
 	return answer{MessageID: q.MessageID, Refusal: r.nameOf(err)}.seal(r.o.Seal)
 }
 
-// fresh notes a question and reports whether it may be taken on.
-func (r *Relay) fresh(q *question) bool {
+// stale notes a question, or says why it may not be taken on: refusalTwice, or refusalLate when it certainly never was.
+func (r *Relay) stale(q *question) (refusal string) {
 	now := r.o.Now()
 	until := time.UnixMilli(q.Until)
-	if now.After(until) || until.Sub(now) > 2*waitTime {
-		return false
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, twice := r.seen[q.MessageID]; twice {
-		return false
+		return refusalTwice
+	}
+	if now.After(until) || until.Sub(now) > 2*waitTime {
+		return refusalLate
 	}
 	if len(r.seen) >= maxSeen {
 		for id, end := range r.seen {
@@ -307,10 +330,10 @@ func (r *Relay) fresh(q *question) bool {
 		}
 	}
 	if len(r.seen) >= maxSeen {
-		return false
+		return refusalLate
 	}
-	r.seen[q.MessageID] = until
-	return true
+	r.seen[q.MessageID] = until.Add(waitTime)
+	return ""
 }
 
 const sameKey = "all gateways on one store need the same seal key (TBOXGATE_SEAL_KEY, or seal.key in the data directory)"

@@ -2,10 +2,14 @@ package relay_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,6 +36,7 @@ const (
 var (
 	errNoDevice = errors.New("the device is not connected")
 	errBusy     = errors.New("the device is busy")
+	errTooLong  = errors.New("the message is too long")
 	query       = []byte{26, 7, 1, 8, 0, 0, 1, codec.ParamReportPeriod}
 )
 
@@ -42,29 +47,43 @@ type wires struct {
 	forge    func(question []byte) []byte // what arrives instead
 	deaf     bool                         // the question is lost
 	mute     bool                         // the answer is lost
+	noise    [][]byte                     // what comes before the answer
+	limit    int                          // of a question; 0: none
 	question []byte                       // the last one
+	answer   []byte                       // to it
 }
 
-func (w *wires) Ask(ctx context.Context, node string, question []byte) ([]byte, bool, error) {
+func (w *wires) Ask(ctx context.Context, node string, question []byte, heard func([]byte) bool) (bool, error) {
 	w.mu.Lock()
-	f, forge, deaf, mute := w.nodes[node], w.forge, w.deaf, w.mute
+	f, forge, deaf, mute, answers := w.nodes[node], w.forge, w.deaf, w.mute, w.noise
 	w.question = question
 	w.mu.Unlock()
 	if f == nil {
-		return nil, false, errors.New("nobody is there")
+		return false, errors.New("nobody is there")
 	}
 	if forge != nil {
 		question = forge(question)
 	}
-	var answer []byte
 	if !deaf {
-		answer = f(question)
+		answer := f(question)
+		if !mute {
+			answers = append(slices.Clip(answers), answer)
+		}
+		w.mu.Lock()
+		w.answer = answer
+		w.mu.Unlock()
 	}
-	if deaf || mute {
-		<-ctx.Done()
-		return nil, true, ctx.Err()
+	if slices.ContainsFunc(answers, heard) {
+		return true, nil
 	}
-	return answer, true, nil
+	<-ctx.Done()
+	return true, ctx.Err()
+}
+
+func (w *wires) MaxQuestion() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return cmp.Or(w.limit, 1<<20)
 }
 
 func (w *wires) Answer(node string, f func([]byte) []byte) (func(), error) {
@@ -154,7 +173,7 @@ func (l *land) node(t *testing.T, name string, key byte) *node {
 			n.topics = append(n.topics, r)
 			return r.MessageID, nil
 		},
-		Refusals: map[string]error{"noDevice": errNoDevice, "busy": errBusy},
+		Refusals: map[string]error{"noDevice": errNoDevice, "busy": errBusy}, TooLong: errTooLong,
 		Observe: func(e relay.Event) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -185,6 +204,14 @@ func (l *land) say(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.where, l.online = name, true
+}
+
+// inOurTime runs a test in a bubble whose clock shows a time in which message ids differ: they begin in 2026.
+func inOurTime(t *testing.T, test func(*testing.T)) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(30 * 365 * 24 * time.Hour)
+		test(t)
+	})
 }
 
 func request() command.Request {
@@ -338,7 +365,7 @@ func TestNodeSilentStoreAway(t *testing.T) {
 
 // TestNobodyElseSends: who can write between the nodes cannot have a command sent, not even one that was sent before.
 func TestNobodyElseSends(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	inOurTime(t, func(t *testing.T) {
 		l := newLand(t)
 		l.move(t, l.b, "b")
 		_, err := l.a.Send(t.Context(), request())
@@ -354,8 +381,12 @@ func TestNobodyElseSends(t *testing.T) {
 		require.Empty(t, l.nodes["b"](answer))
 
 		foreign := l.node(t, "x", 2) // with another key
-		_, err = foreign.Send(t.Context(), request())
-		require.ErrorIs(t, err, command.ErrStore)
+		id, err := foreign.Send(t.Context(), request())
+		require.NoError(t, err)
+		r, err := foreign.Result(t.Context(), testProduct, id)
+		require.NoError(t, err)
+		require.Equal(t, command.ReasonNodeSilent, r.Reason)
+		require.Equal(t, []relay.Event{{Outcome: relay.Untrusted}}, foreign.events)
 		require.Len(t, l.b.frames, 1)
 		require.Contains(t, l.b.log.String(), "TBOXGATE_SEAL_KEY")
 		require.Contains(t, foreign.log.String(), "TBOXGATE_SEAL_KEY")
@@ -367,6 +398,67 @@ func TestNobodyElseSends(t *testing.T) {
 		require.ErrorContains(t, err, "late")
 		require.Len(t, l.b.frames, 1)
 	})
+}
+
+// TestNobodyElseAnswers: what the node has not sealed itself, for this very question, is no answer. Its own that comes behind it
+// counts; without one nobody knows whether the command was sent, and that is what the caller hears.
+func TestNobodyElseAnswers(t *testing.T) {
+	inOurTime(t, func(t *testing.T) {
+		l := newLand(t)
+		l.say("b")
+		_, err := l.a.Send(t.Context(), request())
+		require.ErrorIs(t, err, command.ErrOffline)
+		offline := l.answer // which the node has sealed, of another question
+		forged := [][]byte{nil, []byte(`{"messageId":1,"refusal":"offline"}`), offline, offline[:len(offline)-1]}
+		l.noise = forged
+		_, err = l.a.Send(t.Context(), request())
+		require.ErrorIs(t, err, command.ErrOffline)
+
+		l.move(t, l.b, "b")
+		q := request()
+		for i, want := range []command.State{command.StateSent, command.StateSent, command.StateDisconnected} {
+			l.mute = i > 0 // it is sent, and nobody says so
+			l.deaf = i > 1 // it is not
+			id, err := l.a.Send(t.Context(), q)
+			require.NoError(t, err)
+			synctest.Wait() // for the store
+			r, err := l.a.Result(t.Context(), testProduct, id)
+			require.NoError(t, err)
+			require.Equal(t, want, r.State)
+			if want == command.StateDisconnected {
+				require.Equal(t, command.ReasonNodeSilent, r.Reason)
+			}
+			q.Command++ // one of a kind at a time
+		}
+		require.Len(t, l.b.frames, 2)
+		require.Equal(t, []relay.Event{
+			{Outcome: relay.Refused}, {Outcome: relay.Refused}, {Outcome: relay.Accepted}, {Outcome: relay.Untrusted}, {Outcome: relay.Untrusted},
+		}, l.a.events)
+		require.Equal(t, 4, strings.Count(l.a.log.String(), "cannot be read and is ignored"), "once a question")
+	})
+}
+
+// TestQuestionRepeated: what the node says of a question that somebody repeats tells nothing about the question itself.
+func TestQuestionRepeated(t *testing.T) {
+	for name, after := range map[string]time.Duration{"at once": 0, "when it is too late": 4 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLand(t)
+				l.move(t, l.b, "b")
+				l.forge = func(q []byte) []byte {
+					require.NotEmpty(t, l.nodes["b"](q)) // lost on its way back
+					time.Sleep(after)
+					return q
+				}
+				id, err := l.a.Send(t.Context(), request())
+				require.NoError(t, err, "it was sent")
+				r, err := l.a.Result(t.Context(), testProduct, id)
+				require.NoError(t, err)
+				require.Equal(t, command.StateSent, r.State)
+				require.Len(t, l.b.frames, 1)
+			})
+		})
+	}
 }
 
 // TestTopicElsewhere: messages to MQTT devices go the same way.
@@ -386,4 +478,29 @@ func TestTopicElsewhere(t *testing.T) {
 	require.NoError(t, err)
 	m.MessageID = id
 	require.Equal(t, []command.TopicRequest{m}, l.b.topics)
+}
+
+// TestTooLongForTheRelay: what does not fit into a message between the nodes is refused with its size and the limit, and what just
+// fits is brought over.
+func TestTooLongForTheRelay(t *testing.T) {
+	l := newLand(t)
+	l.say("b")
+	l.b.refuse = nil
+	l.limit = 10 << 10
+	m := command.TopicRequest{ProductKey: "meters", DeviceName: "meter-01", Topic: "/meters/meter-01/user/get", Payload: make([]byte, 12<<10)}
+	_, err := l.a.Deliver(t.Context(), m, errNoDevice)
+	require.ErrorIs(t, err, errTooLong)
+	require.Regexp(t, `^the message is too long: 12288 bytes, and to what is connected to another gateway \(b\) at most 7[0-9]{3}, by the max_payload of NATS$`, err.Error())
+	require.Empty(t, l.b.topics)
+	require.Equal(t, []relay.Event{{Outcome: relay.Refused}}, l.a.events)
+	var most int
+	_, err = fmt.Sscanf(err.Error()[strings.Index(err.Error(), "at most"):], "at most %d", &most)
+	require.NoError(t, err)
+	m.Payload = m.Payload[:most]
+	_, err = l.a.Deliver(t.Context(), m, errNoDevice)
+	require.NoError(t, err)
+	m.Payload = make([]byte, most+3)
+	_, err = l.a.Deliver(t.Context(), m, errNoDevice)
+	require.ErrorIs(t, err, errTooLong)
+	require.Len(t, l.b.topics, 1)
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,6 +47,12 @@ func (q *question) seal(s Sealer) []byte {
 	return s.Seal(text, forQuestion+q.To)
 }
 
+// room is how long the unit of a question may be that has so many bytes when it is sealed, for it to have limit at most.
+func (q *question) room(sealed, limit int) int {
+	rest := sealed - base64.StdEncoding.EncodedLen(len(q.Unit))
+	return max(limit-rest, 0) / 4 * 3
+}
+
 func openQuestion(s Sealer, sealed []byte, node string) (q question, err error) {
 	text, err := s.Open(sealed, forQuestion+node)
 	if err != nil {
@@ -84,6 +91,7 @@ func (q *question) result(node string, at time.Time) command.Result {
 // Names of errors between nodes. A name that is not known stands for an error of the node itself.
 const (
 	refusalLate  = "late"
+	refusalTwice = "twice" // of this question's repetition; what became of the first it does not say
 	refusalOther = "other"
 )
 

@@ -122,7 +122,7 @@ func New() *Metrics {
 		}, []string{"command"}),
 		relayed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tboxgate_commands_relayed_total",
-			Help: "Commands asked of the gateway that the vehicle is connected to (out) or taken on for another one (in), by direction and outcome: accepted; refused (it has left, too many wait); unreachable (nobody of that name, nothing was sent); silent (no word in time); untrusted (another seal key, too late or a repetition).",
+			Help: "Commands asked of the gateway that the vehicle is connected to (out) or taken on for another one (in), by direction and outcome: accepted; refused (it has left, too many wait, too long for NATS); unreachable (nobody of that name, nothing was sent); silent (no word in time); untrusted (another seal key, too late or a repetition; out: nothing else came in time).",
 		}, []string{"direction", "outcome"}),
 		answered: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tboxgate_command_duration_seconds",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -20,17 +21,61 @@ type Nodes struct{ store *Store }
 // Nodes returns the way to the other gateways. It ends with the store.
 func (s *Store) Nodes() Nodes { return Nodes{s} }
 
-// Ask brings a question to a node and returns its answer. delivered is false when it is certain that nobody got the question:
-// there is no node of that name, or no connection.
-func (n Nodes) Ask(ctx context.Context, node string, question []byte) (answer []byte, delivered bool, err error) {
-	m, err := n.store.state.RequestWithContext(ctx, SubjectNodes+session.Token(node), question)
+const (
+	// absentWait is how much longer an answer is waited for when NATS has said that nobody listens: others than the server can say so.
+	absentWait = 250 * time.Millisecond
+	// maxAnswers bounds the answers, to one question, that wait to be looked at.
+	maxAnswers = 1 << 10
+)
+
+// Ask brings a question to a node and passes on what is answered until heard returns true, which ends it without an error, or ctx
+// ends. Who may publish in NATS can answer anything, hence heard. delivered is false when nobody got the question: there is no node
+// of that name, or no connection.
+func (n Nodes) Ask(ctx context.Context, node string, question []byte, heard func(answer []byte) bool) (delivered bool, err error) {
+	delivered, err = n.ask(ctx, SubjectNodes+session.Token(node), question, heard)
 	if err != nil {
-		unsent := errors.Is(err, natsgo.ErrNoResponders) || errors.Is(err, natsgo.ErrReconnectBufExceeded) || errors.Is(err, natsgo.ErrConnectionClosed) ||
-			errors.Is(err, natsgo.ErrMaxPayload)
-		return nil, !unsent, fmt.Errorf("nats: node %s: %w", node, err)
+		err = fmt.Errorf("nats: node %s: %w", node, err)
 	}
-	return m.Data, true, nil
+	return delivered, err
 }
+
+func (n Nodes) ask(ctx context.Context, subject string, question []byte, heard func(answer []byte) bool) (delivered bool, err error) {
+	nc := n.store.state
+	inbox := nc.NewInbox()
+	sub, err := nc.SubscribeSync(inbox)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // after the connection has ended there is nothing to end
+	if err := errors.Join(sub.SetPendingLimits(maxAnswers, maxAnswers<<10), nc.PublishRequest(subject, inbox, question)); err != nil {
+		unsent := errors.Is(err, natsgo.ErrReconnectBufExceeded) || errors.Is(err, natsgo.ErrConnectionClosed) || errors.Is(err, natsgo.ErrMaxPayload)
+		return !unsent, err
+	}
+	absent, answered := false, false
+	for {
+		m, err := sub.NextMsgWithContext(ctx)
+		switch {
+		case errors.Is(err, natsgo.ErrNoResponders):
+			if !absent {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, absentWait)
+				defer cancel()
+			}
+			absent = true
+		case err != nil && absent && !answered:
+			return false, natsgo.ErrNoResponders
+		case err != nil:
+			return true, err
+		case heard(m.Data):
+			return true, nil
+		default:
+			answered = true // so somebody listens, whoever it is
+		}
+	}
+}
+
+// MaxQuestion is how many bytes a question may have.
+func (n Nodes) MaxQuestion() int { return int(n.store.state.MaxPayload()) }
 
 // Answer has f answer the questions for a node, one after another, until stop is called. An empty answer is sent too.
 func (n Nodes) Answer(node string, f func(question []byte) []byte) (stop func(), err error) {

@@ -160,14 +160,20 @@ func (w *wire) release(old []*link) {
 	}
 }
 
-// farAndNear are the stores of two gateways on one external server, the first one behind a wire. The first one has
-// written the key.
-func farAndNear(t *testing.T) (far *Store, w *wire, near *Store) {
+// externalServer starts a server that is not the store's own.
+func externalServer(t *testing.T) *server.Server {
 	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
 	require.NoError(t, err)
 	go srv.Start()
 	require.True(t, srv.ReadyForConnections(limit))
 	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	return srv
+}
+
+// farAndNear are the stores of two gateways on one external server, the first one behind a wire. The first one has
+// written the key.
+func farAndNear(t *testing.T) (far *Store, w *wire, near *Store) {
+	srv := externalServer(t)
 	w = newWire(t, srv.Addr().String())
 	far = openStore(t, Options{URL: w.url(), Node: "far"})
 	near = openStore(t, Options{URL: srv.ClientURL(), Node: "near"})

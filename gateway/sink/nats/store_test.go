@@ -336,12 +336,7 @@ func TestServerLogPassesOnlyWhatMatters(t *testing.T) {
 // TestOpenRefusesStreamsThatDoNotKeep finds streams and buckets of an external server on which an answer
 // would not mean stored.
 func TestOpenRefusesStreamsThatDoNotKeep(t *testing.T) {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
-	require.NoError(t, err)
-	go srv.Start()
-	require.True(t, srv.ReadyForConnections(limit))
-	defer srv.WaitForShutdown()
-	defer srv.Shutdown()
+	srv := externalServer(t)
 	nc, err := natsgo.Connect(srv.ClientURL())
 	require.NoError(t, err)
 	defer nc.Close()
