@@ -24,6 +24,8 @@ type KV interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	// Put is durable when it returns.
 	Put(ctx context.Context, key string, value []byte) error
+	// Create is Put for a key without a value; else its error matches fs.ErrExist.
+	Create(ctx context.Context, key string, value []byte) error
 	// PutAsync never blocks and calls done once.
 	PutAsync(key string, value []byte, done func(error))
 	// Watch calls fn for all current entries, returns, and goes on in the background until ctx ends.

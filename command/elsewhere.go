@@ -71,6 +71,7 @@ func (d *Dispatcher) Unheard(ctx context.Context, r Result) {
 	if d.closed {
 		return
 	}
+	d.o.Logger.Warn("command results are not stored, trying again", "messageId", r.MessageID)
 	d.wg.Go(func() {
 		for again := true; again; again = !d.unheard(d.background, r) {
 			select {
@@ -82,24 +83,27 @@ func (d *Dispatcher) Unheard(ctx context.Context, r Result) {
 	})
 }
 
-// unheard does Unheard's work, unless the store does not tell whether the other node has stored something.
+// unheard does Unheard's work, unless the store does not tell whether the other node has stored something. Its own word is stored
+// only where there is none, so that it never takes the place of what that node says at the same moment.
 func (d *Dispatcher) unheard(ctx context.Context, r Result) (told bool) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	key := resultKey(r.MessageID)
-	switch _, err := d.o.KV.Get(ctx, key); {
-	case err == nil:
-		return true // it took it on
-	case !errors.Is(err, fs.ErrNotExist):
-		return false
-	}
 	r.State, r.Reason, r.EndedAt = StateDisconnected, ReasonNodeSilent, d.now()
-	value, err := json.Marshal(&r)
-	if err == nil {
-		err = d.o.KV.Put(ctx, key, value)
+	value, _ := json.Marshal(&r) // without a body it always encodes
+	err := d.o.KV.Create(ctx, key, value)
+	if errors.Is(err, fs.ErrExist) {
+		var have Result
+		if value, err = d.o.KV.Get(ctx, key); err == nil {
+			err = json.Unmarshal(value, &have)
+		}
+		if err == nil && have.Reason != ReasonNodeSilent {
+			return true // it took it on
+		}
+		r = have // an earlier attempt was made after all
 	}
 	if err != nil {
-		d.o.Logger.Warn("command results are not stored", "messageId", r.MessageID, "error", err)
+		return false
 	}
 	d.out.push(func() {
 		if r.Topic != "" {

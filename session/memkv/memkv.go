@@ -19,6 +19,9 @@ import (
 // holds.
 var ErrNotFound = fmt.Errorf("memkv: no such key: %w", fs.ErrNotExist)
 
+// ErrExists is what Create returns for a key with a value. errors.Is(ErrExists, fs.ErrExist) holds.
+var ErrExists = fmt.Errorf("memkv: the key has a value: %w", fs.ErrExist)
+
 // KV is a bucket. Make one with New. All methods are safe for concurrent use.
 type KV struct {
 	mu       sync.Mutex
@@ -129,6 +132,19 @@ func (kv *KV) Put(ctx context.Context, key string, value []byte) error {
 	}
 	kv.mu.Lock()
 	defer kv.mu.Unlock()
+	return kv.put(key, value)
+}
+
+// Create stores a copy of value under a key that has none; else the error is ErrExists.
+func (kv *KV) Create(ctx context.Context, key string, value []byte) error {
+	if err := kv.wait(ctx); err != nil {
+		return err
+	}
+	kv.mu.Lock()
+	defer kv.mu.Unlock()
+	if _, ok := kv.entries[key]; ok && kv.fail == nil {
+		return fmt.Errorf("%w: %q", ErrExists, key)
+	}
 	return kv.put(key, value)
 }
 

@@ -32,7 +32,11 @@ func TestPutGetDelete(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "1", string(got), "and gives one away")
 
-	require.NoError(t, kv.Put(ctx, "b", nil))
+	require.ErrorIs(t, kv.Create(ctx, "a", []byte("2")), fs.ErrExist)
+	got, err = kv.Get(ctx, "a")
+	require.NoError(t, err)
+	require.Equal(t, "1", string(got))
+	require.NoError(t, kv.Create(ctx, "b", nil))
 	require.Equal(t, []string{"a", "b"}, kv.Keys())
 	require.NoError(t, kv.Delete(ctx, "a"))
 	require.NoError(t, kv.Delete(ctx, "a"), "a missing key is no error")
@@ -49,6 +53,7 @@ func TestFailAndLoseAnswers(t *testing.T) {
 		_, err := kv.Get(ctx, "a")
 		require.ErrorIs(t, err, away)
 		require.ErrorIs(t, kv.Put(ctx, "a", nil), away)
+		require.ErrorIs(t, kv.Create(ctx, "a", nil), away)
 		require.ErrorIs(t, kv.Delete(ctx, "a"), away)
 		require.ErrorIs(t, kv.Watch(ctx, func(string, []byte) {}), away)
 		var got error

@@ -65,6 +65,21 @@ func (k *KV) Put(ctx context.Context, key string, value []byte) error {
 	return k.await(ctx, "put", key, func(done func(error)) { k.write(key, value, "", done) })
 }
 
+// Create stores value under a key that has none; it is durable then. errors.Is(err, fs.ErrExist) when there is one, whoever wrote it:
+// also an earlier Create whose confirmation was lost. When ctx ends first, it may take effect later, and replaces nothing then either.
+func (k *KV) Create(ctx context.Context, key string, value []byte) error {
+	_, err := k.kv.Create(ctx, key, value)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyExists):
+		return fmt.Errorf("nats: %s has a key %s: %w", k.name, key, fs.ErrExist)
+	case errors.Is(err, jetstream.ErrInvalidKey):
+		return fmt.Errorf("nats: %s: %w %q", k.name, ErrKey, key)
+	case err != nil:
+		return fmt.Errorf("nats: %s: create %s: %w", k.name, key, err)
+	}
+	return nil
+}
+
 // Delete removes key; that is durable when Delete returns nil. A missing key is no error. When ctx
 // ends first, it is as with Put.
 func (k *KV) Delete(ctx context.Context, key string) error {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/session"
@@ -89,6 +91,46 @@ func TestKVPutGetDelete(t *testing.T) {
 	require.Equal(t, "four", string(got))
 
 	require.Nil(t, s.KV("NONE"))
+}
+
+// TestKVCreate: of all who create a key at the same time one does, whatever they write through.
+func TestKVCreate(t *testing.T) {
+	srv := externalServer(t)
+	far, near := openStore(t, Options{URL: srv.ClientURL(), Node: "far"}), openStore(t, Options{URL: srv.ClientURL(), Node: "near"})
+	for name, kvs := range map[string][]*KV{
+		"external": {far.KV(BucketCommands), near.KV(BucketCommands)},
+		"embedded": {openStore(t, Options{}).KV(BucketCommands)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, last := kvs[0], kvs[len(kvs)-1]
+			require.ErrorIs(t, first.Create(t.Context(), "no key", nil), ErrKey)
+			var created atomic.Int32
+			var all sync.WaitGroup
+			for i := range 20 {
+				all.Go(func() {
+					err := kvs[i%len(kvs)].Create(t.Context(), "a", fmt.Append(nil, i))
+					if err == nil {
+						created.Add(1)
+					} else {
+						assert.ErrorIs(t, err, fs.ErrExist)
+					}
+				})
+			}
+			all.Wait()
+			require.EqualValues(t, 1, created.Load())
+			require.NoError(t, first.Put(t.Context(), "a", []byte("theirs")), "a put has no such scruples")
+			require.ErrorIs(t, last.Create(t.Context(), "a", []byte("mine")), fs.ErrExist)
+			got, err := last.Get(t.Context(), "a")
+			require.NoError(t, err)
+			require.Equal(t, "theirs", string(got))
+			require.NoError(t, last.Delete(t.Context(), "a"))
+			require.NoError(t, first.Create(t.Context(), "a", nil), "there is none any more")
+			require.NoError(t, last.Put(t.Context(), "a", []byte("newest")))
+			got, err = first.Get(t.Context(), "a")
+			require.NoError(t, err)
+			require.Equal(t, "newest", string(got))
+		})
+	}
 }
 
 func TestKVBadKeys(t *testing.T) {
