@@ -15,7 +15,7 @@ import (
 // TestDisable disables a vehicle on one node of two while it is online on the other: it is cut off, cannot log in on
 // either, commands to it have a code of their own, and after enabling it on the other node all is as before.
 func TestDisable(t *testing.T) {
-	config := externalNATS(t)
+	config := onNATS(t, externalNATS(t), "")
 	one, two := dataDir(t), dataDir(t)
 	a := serve(t, one, "--config", config, "--node", "one")
 	b := serve(t, two, "--config", config, "--node", "two")

@@ -74,11 +74,8 @@ products:
 	status(client.StatusUnactive)
 	refused(client.ErrInactive)
 
-	mac := hmac.New(sha256.New, []byte(created.DeviceSecret))
-	mac.Write([]byte("clientIddevdeviceNamemeter-01productKeymeters1"))
 	got := make(chan string, 10)
-	device := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + g.Addresses.MQTT[0]).SetAutoReconnect(false).
-		SetClientID("dev|securemode=3,signmethod=hmacsha256|").SetUsername("meter-01&meters1").SetPassword(hex.EncodeToString(mac.Sum(nil))))
+	device := meter(g.Addresses.MQTT[0], created.DeviceSecret)
 	done := func(token paho.Token) {
 		t.Helper()
 		require.True(t, token.WaitTimeout(patience))
@@ -151,6 +148,14 @@ products:
 	}
 	require.Regexp(t, `meter-01 .*  OFFLINE: drain\n`, ok(t, "devices", "list", "--data-dir", dir, "--config", config))
 	require.Empty(t, ok(t, "devices", "delete", "--data-dir", dir, "--config", config, "meter-01"))
+}
+
+// meter is the device meter-01 of the product meters1.
+func meter(address, secret string) paho.Client {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("clientIddevdeviceNamemeter-01productKeymeters1"))
+	return paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + address).SetAutoReconnect(false).
+		SetClientID("dev|securemode=3,signmethod=hmacsha256|").SetUsername("meter-01&meters1").SetPassword(hex.EncodeToString(mac.Sum(nil))))
 }
 
 // stored reads the first n messages of a stream, each its subject and its JSON.

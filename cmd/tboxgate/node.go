@@ -33,9 +33,9 @@ import (
 //	doors     the addresses are bound, so that a port in use is known before the store starts
 //	sinks     where records go, and what feeds those beside the store
 //	commands  the dispatcher
+//	relay     commands to and from the other gateways of the store
 //	vehicles  the gateway: from here on vehicles are served
 //	broker    MQTT devices, if there are listeners for them
-//	relay     commands to and from the other gateways of the store
 //	calls     the API for commands
 type node struct {
 	cfg     *Config
@@ -51,11 +51,11 @@ type node struct {
 	commands *command.Dispatcher
 	marker   *duplicate.Marker // before the store's sink; nil with another one
 	last     *last.Keeper      // likewise
+	relay    *relay.Relay      // to and from the other gateways of the store
 	vehicles *gateway.Gateway
 	traces   trace.Hub
 	api      *openapi.Handler
 	broker   *mqttdevice.Broker // nil: no MQTT listener
-	relay    *relay.Relay       // to and from the other gateways of the store
 	refusals *rate.Limiter      // of events of MQTT devices that are not let in
 
 	reading    context.Context // of operators that read frames; ends before their socket does
@@ -125,6 +125,10 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 	if n.broker, err = n.newBroker(); err != nil {
 		return n, err
 	}
+	// Other gateways ask for a vehicle as soon as they hear that it is here.
+	if n.relay, err = n.newRelay(); err != nil {
+		return n, err
+	}
 	if err := n.vehicles.Start(); err != nil {
 		n.vehicles = nil // nothing of it runs
 		return n, err
@@ -133,9 +137,6 @@ func startNode(ctx context.Context, cfg *Config, log *slog.Logger) (_ *node, err
 		if err := n.broker.Start(); err != nil {
 			return n, err
 		}
-	}
-	if n.relay, err = n.newRelay(); err != nil {
-		return n, err
 	}
 	if n.api, err = openapi.New(n.apiOptions(false)); err != nil {
 		return n, err

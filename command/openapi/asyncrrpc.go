@@ -20,14 +20,14 @@ func (h *Handler) asyncRRpc(ctx context.Context, c *call) ([]field, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := contentOf(name, c.params[name])
+	content, err := contentOf(c.params[name])
 	if err != nil {
 		return nil, err
 	}
 	if h.o.Products[productKey].Protocol == MQTT {
 		return h.publish(ctx, c, productKey, deviceName, content)
 	}
-	if err := refuseFrame(name, content); err != nil {
+	if err := refuseNoUnit(name, content); err != nil {
 		return nil, err
 	}
 	cmd, err := commandOf(c.params["ExtInfo"])

@@ -26,14 +26,14 @@ func (h *Handler) rrpc(ctx context.Context, c *call) ([]field, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := contentOf(name, c.params[name])
+	content, err := contentOf(c.params[name])
 	if err != nil {
 		return nil, err
 	}
 	if h.o.Products[productKey].Protocol == MQTT {
 		return nil, errNoTopicRRpc
 	}
-	if err := refuseFrame(name, content); err != nil {
+	if err := refuseNoUnit(name, content); err != nil {
 		return nil, err
 	}
 	wait, err := waitOf(c.params["Timeout"])

@@ -10,8 +10,8 @@ import (
 	"github.com/tboxgate/tboxgate/codec"
 )
 
-// contentOf decodes MessageContent, whose name is given because RRpc calls it otherwise.
-func contentOf(name, content string) ([]byte, error) {
+// contentOf decodes MessageContent, or what RRpc calls it.
+func contentOf(content string) ([]byte, error) {
 	if content == "" {
 		return nil, errNullContent
 	}
@@ -22,14 +22,14 @@ func contentOf(name, content string) ([]byte, error) {
 	if len(payload) == 0 {
 		return nil, errNullContent
 	}
-	if len(payload) > codec.MaxUnitSize {
-		return nil, badParameter("%s has %d bytes; a data unit has at most %d.", name, len(payload), codec.MaxUnitSize)
-	}
 	return payload, nil
 }
 
-// refuseFrame refuses a whole frame where a data unit is wanted.
-func refuseFrame(name string, unit []byte) error {
+// refuseNoUnit refuses what is too long for a data unit, and a whole frame in place of one.
+func refuseNoUnit(name string, unit []byte) error {
+	if len(unit) > codec.MaxUnitSize {
+		return badParameter("%s has %d bytes; a data unit has at most %d.", name, len(unit), codec.MaxUnitSize)
+	}
 	// No data unit of these commands begins so: it would be a time in month 35 or 36.
 	if _, err := codec.ParseFrame(unit); err == nil || errors.Is(err, codec.ErrCheck) {
 		return badParameter("%s is a whole GB/T 32960 frame (it begins with %q). Give the data unit only: "+

@@ -152,6 +152,9 @@ func TestTopics(t *testing.T) {
 	require.Equal(t, openapi.TopicMessage{
 		ProductKey: testProduct, DeviceName: name, Topic: topic, Payload: []byte("####"), RequestID: got.json["RequestId"].(string), AccessKeyID: testKey,
 	}, broker.last)
+	long := make([]byte, codec.MaxUnitSize+1) // the broker says what is too long
+	require.Empty(t, code(call("MessageContent", base64.StdEncoding.EncodeToString(long))))
+	require.Equal(t, long, broker.last.Payload)
 	for change, want := range map[[2]string]string{
 		{"TopicFullName", "-"}:                 "iot.common.InvalidFormattedParameter",
 		{"DeviceName", name + "x"}:             "iot.device.InvalidFormattedDeviceName",
