@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,7 +42,7 @@ func (e *Erased) Add(o Erased) {
 // buckets of vehicles, last states and command results. What comes in meanwhile may stay: the caller keeps the
 // vehicle from logging in, and calls again until Erased.Nothing.
 //
-// Messages of their own are purged. In a batch the vehicle's records are cut out: the others are stored again,
+// Messages of their own are purged; keys of buckets are deleted and leave an empty mark. In a batch the vehicle's records are cut out: the others are stored again,
 // in one message at the end, and the old message is overwritten on the disk. An error leaves the rest for
 // another call; nothing of other vehicles is ever missing.
 func (s *Store) Erase(ctx context.Context, vin codec.VIN) (e Erased, err error) {
@@ -86,7 +85,9 @@ func (s *Store) purge(ctx context.Context, name, subject string) (uint64, error)
 	return answer.Purged, nil
 }
 
-// eraseKeys removes a vehicle's entries of a bucket, with the marks that deleted keys leave.
+// eraseKeys removes a vehicle's entries of a bucket. The empty marks that deleted keys leave stay: a server that rebuilds a
+// stream after a crash finds every former value of a key in its files, of which only those that were purged are marked there as
+// gone, so that without a last message of the key the vehicle would be registered again.
 func (s *Store) eraseKeys(ctx context.Context, bucket string, vin codec.VIN, token string) (n uint64, err error) {
 	kv := s.kvs[bucket].kv
 	w, err := kv.WatchAll(ctx)
@@ -104,18 +105,15 @@ func (s *Store) eraseKeys(ctx context.Context, bucket string, vin codec.VIN, tok
 		}
 	}
 	for _, key := range keys {
-		// First as every client deletes, so that those who watch learn of it.
-		if _, err := kv.Get(ctx, key); err == nil {
-			n++
-			if err := kv.Delete(ctx, key); err != nil {
-				return n, err
-			}
-		} else if !errors.Is(err, jetstream.ErrKeyNotFound) && !errors.Is(err, fs.ErrNotExist) {
+		if _, err := kv.Get(ctx, key); errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue // a mark
+		} else if err != nil {
 			return n, err
 		}
-		if _, err := s.purge(ctx, "KV_"+bucket, "$KV."+bucket+"."+key); err != nil {
+		if err := kv.Delete(ctx, key); err != nil {
 			return n, err
 		}
+		n++
 	}
 	return n, nil
 }

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,10 +86,20 @@ func TestEraseRemovesOneVehicleAndNothingElse(t *testing.T) {
 	require.Equal(t, want, got)
 	for _, name := range []string{StreamEvents, "KV_" + BucketDevices, "KV_" + BucketLast, "KV_" + BucketCommands} {
 		all := contents(t, s, name)
-		require.Len(t, all, 4, name)
+		marks := 0
+		if name != StreamEvents {
+			marks = 1 // of the deleted key
+		}
+		require.Len(t, all, 4+marks, name)
 		for _, m := range all {
+			if m.Headers().Get("KV-Operation") != "" {
+				require.Empty(t, m.Data())
+				marks--
+				continue
+			}
 			require.NotContains(t, m.Subject()+string(m.Data()), gone)
 		}
+		require.Zero(t, marks, name)
 	}
 }
 
@@ -138,5 +149,50 @@ func TestWithout(t *testing.T) {
 	for _, bad := range []string{other[:20], other[:len(other)-1], `{"rawBytes":x}` + "\n", "{}\n"} {
 		_, _, err := without("gbt32960.batch.01", []byte(mine+bad), v)
 		require.Error(t, err, bad)
+	}
+}
+
+// TestEraseOutlastsACrash rebuilds the streams of what was on the disk right after an erasure, as after a kill -9.
+func TestEraseOutlastsACrash(t *testing.T) {
+	const gone, other = "LTEST000000000001", "LTEST000000000002"
+	keys := map[string]string{BucketDevices: "gbt32960.", BucketLast: "", BucketCommands: "of."}
+	s := openStore(t, Options{Node: "gw1"})
+	to := new(receipts)
+	for i := range 6 {
+		name := []string{other, gone}[i%2]
+		r := record(t, "")
+		r.VIN, r.Body, r.Raw = vin(t, name), realtime(t, name, i), true
+		s.Sink().Publish(r, to, uint64(i))
+		s.Events().Publish(vin(t, name), "online", []byte("{}"))
+		for bucket, prefix := range keys {
+			require.NoError(t, s.KV(bucket).Put(t.Context(), prefix+name, fmt.Appendf(nil, `{"deviceName":%q,"n":%d}`, name, i)))
+		}
+		if i == 0 { // so that what goes lies between messages that stay
+			for bucket := range keys {
+				require.NoError(t, s.KV(bucket).Put(t.Context(), "first", []byte("{}")))
+			}
+		}
+	}
+	to.wait(t, 6)
+	require.Eventually(t, func() bool { return s.Events().Stats().Waiting == 0 }, limit, time.Millisecond)
+	e, err := s.Erase(t.Context(), vin(t, gone))
+	require.NoError(t, err)
+	require.Equal(t, Erased{Frames: 3, Events: 3, Entries: 3}, e)
+
+	crashed := t.TempDir()
+	require.NoError(t, os.CopyFS(crashed, os.DirFS(s.opts.Dir)))
+	s = openStore(t, Options{Dir: crashed, Node: "gw1"})
+	for bucket, prefix := range keys {
+		_, err := s.KV(bucket).Get(t.Context(), prefix+gone)
+		require.ErrorIs(t, err, fs.ErrNotExist, bucket)
+		_, err = s.KV(bucket).Get(t.Context(), prefix+other)
+		require.NoError(t, err, bucket)
+	}
+	for _, name := range []string{StreamRecords, StreamEvents} {
+		all := contents(t, s, name)
+		require.Len(t, all, 3, name)
+		for _, m := range all {
+			require.NotContains(t, m.Subject(), gone)
+		}
 	}
 }
