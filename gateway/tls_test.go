@@ -418,3 +418,28 @@ func TestProxyHeader(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "an address that may not speak for others")
 	require.Zero(t, h.sessions.Len())
 }
+
+// TestTLSPeerThatEndsItsSide: what a peer has sent before the end of its TLS is taken, however much of it waits behind the window.
+func TestTLSPeerThatEndsItsSide(t *testing.T) {
+	const n = 100
+	a := newAuthority(t)
+	h := newHouse(t, func(o *Options) { o.Listeners[0].TLS = a.server(); o.Limits.Window = 8 })
+	h.sink.hold.Store(true)
+	p, err := h.dialTLS(t, vin1, &tls.Config{RootCAs: a.pool})
+	require.NoError(t, err)
+	all := p.loginFrame()
+	for i := range n {
+		all = append(all, p.realtime(i)...)
+	}
+	p.send(all)
+	require.NoError(t, p.nc.(*tls.Conn).CloseWrite())
+	eventually(t, "the window is full", func() bool { return h.meter(t, "tboxgate_input_pauses_total", "limit", "window") > 0 })
+	h.sink.confirm(1, false) // it reads on, up to the end
+	eventually(t, "all records, offline", func() bool { return h.sink.count() == 1+n && h.sessions.Len() == 0 })
+	h.sink.confirm(n, false)
+	p.answer(codec.CommandVehicleLogin)
+	for i := range n {
+		require.Equal(t, wireTime(at.Add(time.Duration(i)*time.Second)), p.answer(codec.CommandRealtime).Unit())
+	}
+	p.ended()
+}

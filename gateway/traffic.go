@@ -87,6 +87,9 @@ func (l *loop) readTLS(c *conn) {
 			return
 		}
 		b, open := l.plainInput(c)
+		if !open {
+			c.ended = true
+		}
 		if len(b) > 0 && len(b) >= int(c.need) {
 			n := l.frames(c, b)
 			c.tls.keep(b[n:])

@@ -19,3 +19,8 @@ func diskAt(path string) (Disk, error) {
 
 // noRoom reports whether a write failed because the disk, or a quota, is full.
 func noRoom(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// scarce reports whether the system has no descriptor or memory left to ask the disk with, which says nothing about the disk.
+func scarce(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}

@@ -15,10 +15,11 @@ import (
 // The keeper repairs what can be repaired without a hand: missing streams are made again, and an
 // embedded server that gave up after a failed write is started again once the disk takes writes.
 //
-//	a stream failed, the disk is full   wait for room; what is stored can be read
-//	a stream failed, the disk failed    stop the server and close every file in the data directory: it can be
-//	                                    unmounted, checked and mounted again
-//	a stream failed, the disk is well   start the server again, on whatever the disk holds
+//	a stream failed, the disk is full      wait for room; what is stored can be read
+//	a stream failed, no descriptor is left wait for one: that says nothing about the disk
+//	a stream failed, the disk failed       stop the server and close every file in the data directory: it can be
+//	                                       unmounted, checked and mounted again
+//	a stream failed, the disk is well      start the server again, on whatever the disk holds
 const (
 	keepPeriod  = time.Second
 	lookPeriod  = 10 * time.Second // looks at the server and the disk even without trouble
@@ -71,9 +72,9 @@ func (k *keeper) look(now time.Time) {
 	if err == nil {
 		need = touchBytes
 	}
-	if disk := probe(k.opts.Dir, need); disk != nil {
+	if disk := probe(k.opts.Dir, need); disk != nil && (err != nil || !scarce(disk)) {
 		k.setBroken(disk) // says more, and no restart would help
-		if !noRoom(disk) {
+		if !noRoom(disk) && !scarce(disk) {
 			k.letGo()
 		}
 		return
