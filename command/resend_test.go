@@ -82,6 +82,16 @@ func TestLateAnswers(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		b.answer(codec.CommandParamQuery, codec.FlagSuccess, queryReply)
 		require.Equal(t, command.StateTimedOut, b.result(id).State, "too late")
+
+		id = b.send(codec.CommandParamQuery, query)
+		for b.result(id).State != command.StateTimedOut {
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		b.answer(codec.CommandParamQuery, codec.FlagSuccess, queryReply) // in the same millisecond
+		r = b.result(id)
+		require.Equal(t, command.StateAnswered, r.State)
+		require.True(t, r.Late())
 	})
 }
 

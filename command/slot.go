@@ -191,6 +191,9 @@ func (d *Dispatcher) answered(sl *slot, t *task, s *session.Session, f codec.Fra
 		r.State = StateAnswered
 	}
 	if sl.current != t {
+		if !r.AnsweredAt.After(r.EndedAt.Time) { // in the same millisecond, or the clock was set back: Late tells by the times
+			r.AnsweredAt = session.At(r.EndedAt.Add(time.Millisecond))
+		}
 		d.o.Logger.Debug("late answer", "messageId", r.MessageID, about(t, s.ID))
 		d.changed(t, f)
 		return
@@ -261,6 +264,9 @@ func (d *Dispatcher) end(sl *slot, frame codec.Frame) {
 	sl.current, sl.last = nil, t
 	d.count(t.key.command, -1, 0)
 	t.result.EndedAt = d.now()
+	if t.result.EndedAt.Before(t.result.AnsweredAt.Time) { // the clock was set back: it was not late
+		t.result.EndedAt = t.result.AnsweredAt
+	}
 	d.pendingBytes -= len(t.unit)
 	t.unit = nil
 	t.head = append([]byte(nil), t.head...) // so that the unit's memory can go
