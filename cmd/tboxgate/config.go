@@ -105,10 +105,19 @@ type NATS struct {
 	User            string        `key:"user" flag:"nats-user" doc:"User that clients of the embedded server give, or that the external one asks for."`
 	Password        string        `key:"password" secret:"true" flag:"nats-password" doc:"Its password."`
 	CredentialsFile string        `key:"credentialsFile" flag:"nats-credentials" doc:"A NATS .creds file for the external server."`
+	TLS             NATSTLS       `key:"tls" doc:"TLS to the external server. With tls:// in nats.url and nothing here: with the system's authorities."`
 	SyncInterval    Sync          `key:"syncInterval" default:"200ms" doc:"How often the embedded store is flushed to the disk, which bounds what a power cut can take; a crash of the process takes nothing. always: before each confirmation."`
 	MaxAge          time.Duration `key:"maxAge" default:"168h" min:"1m" doc:"Records are kept this long."`
 	MaxBytes        Size          `key:"maxBytes" default:"0" doc:"And up to so many bytes, the oldest go first. 0: 20GiB, or half of the free disk if that is less."`
 	Replicas        int           `key:"replicas" default:"0" min:"0" max:"5" doc:"External cluster: copies of each record. 0: 1, or as the stream is."`
+}
+
+// NATSTLS is TLS to an external NATS server.
+type NATSTLS struct {
+	CA         string `key:"ca" doc:"PEM file of the authorities that may have signed the servers' certificates. Empty: the system's."`
+	Cert       string `key:"cert" doc:"PEM file of the client's certificate and chain, read again for each connection."`
+	Key        string `key:"key" doc:"PEM file of its private key."`
+	ServerName string `key:"serverName" doc:"The name that the servers' certificates must have. Empty: the host's."`
 }
 
 // Limits bound memory. A connection that reaches one of its own waits or is closed; nothing is dropped silently.

@@ -7,7 +7,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// defaultSync is what nats.syncInterval is when nobody sets it.
+const defaultSync = Sync(200 * time.Millisecond)
 
 // devListen is where --dev listens for vehicles unless told otherwise.
 const devListen = "127.0.0.1:8999"
@@ -94,6 +98,15 @@ func (l *configLoader) validate(c *Config) {
 	}
 	if c.NATS.URL == "" && c.NATS.CredentialsFile != "" {
 		bad("nats.credentialsFile", "it is for an external server (nats.url)")
+	}
+	if c.NATS.URL == "" && c.NATS.TLS != (NATSTLS{}) {
+		bad("nats.tls", "it is for an external server (nats.url)")
+	}
+	if (c.NATS.TLS.Cert == "") != (c.NATS.TLS.Key == "") {
+		bad("nats.tls", "cert and key go together")
+	}
+	if c.NATS.URL != "" && c.NATS.SyncInterval != defaultSync {
+		bad("nats.syncInterval", "it is for the embedded server; an external one has it in its own configuration (jetstream: sync_interval)")
 	}
 	if c.NATS.URL == "" && c.NATS.Replicas > 1 {
 		bad("nats.replicas", "%d copies need an external cluster (nats.url)", c.NATS.Replicas)

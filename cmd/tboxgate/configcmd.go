@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 
 	"github.com/urfave/cli/v2"
@@ -20,7 +21,7 @@ func (p *program) configCommand() *cli.Command {
 		Usage: "check or print the configuration",
 		Subcommands: []*cli.Command{{
 			Name:  "check",
-			Usage: "say what is wrong with it, one line each; certificate files are read, too",
+			Usage: "say what is wrong with it, one line each; the files of certificates and passwords that it names are read, too",
 			Flags: flags(),
 			Action: func(c *cli.Context) error {
 				if _, err := arguments(c, 0, 0); err != nil {
@@ -55,7 +56,7 @@ func (p *program) configCommand() *cli.Command {
 	}
 }
 
-// certificates reads the certificate files that a configuration names, and says which cannot be used.
+// certificates reads the files of certificates and passwords that a configuration names, and says which cannot be used.
 func certificates(cfg *Config) error {
 	var errs []error
 	check := func(where string, files certfiles.Files) {
@@ -72,6 +73,25 @@ func certificates(cfg *Config) error {
 	check("api", certfiles.Files{Cert: cfg.API.TLS.Cert, Key: cfg.API.TLS.Key, ClientCA: cfg.API.TLS.ClientCA})
 	for i, l := range cfg.MQTT.Listeners {
 		check(fmt.Sprintf("mqtt.listeners[%d]", i), certfiles.Files{Cert: l.TLS.Cert, Key: l.TLS.Key})
+	}
+	note := func(where string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", where, err))
+		}
+	}
+	for i, s := range cfg.Sinks {
+		where := fmt.Sprintf("sinks[%d]", i)
+		_, err := s.password()
+		note(where, err)
+		_, err = s.TLS.config()
+		note(where, err)
+	}
+	_, err := cfg.NATS.TLS.config()
+	note("nats", err)
+	if name := cfg.NATS.CredentialsFile; name != "" {
+		if _, err := os.ReadFile(name); err != nil {
+			note("nats", fmt.Errorf("credentialsFile: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

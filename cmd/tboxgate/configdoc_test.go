@@ -43,7 +43,7 @@ A value is taken from the flag, else from the environment, else from the file (`
 it is the default. A flag that may be repeated replaces the file's list; its variable holds the values separated by commas.
 Durations are written ` + "`500ms`, `30s`, `5m`, `168h`" + `, sizes ` + "`65536`, `64KiB`, `1MiB`, `20GiB`" + `. An unknown key is refused with its line.
 
-    tboxgate config check --config tboxgate.yaml    # says what is wrong, one line each, in certificate files as well
+    tboxgate config check --config tboxgate.yaml    # says what is wrong, one line each, in files of certificates and passwords as well
     tboxgate config print --config tboxgate.yaml    # what file, environment and flags make together
 
 What is reached from outside needs credentials: vehicles are registered (` + "`tboxgate vehicles import`" + `), platforms have a password,

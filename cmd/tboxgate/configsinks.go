@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -68,6 +69,9 @@ type SinkTLS struct {
 	ServerName string `key:"serverName" doc:"The name that the broker's certificate must have. Empty: the host's."`
 }
 
+// defaultDelay is what batch.maxDelay is when nobody sets it.
+const defaultDelay = 2 * time.Millisecond
+
 // checkSinks checks the list of sinks.
 func (l *configLoader) checkSinks(c *Config, bad func(path, format string, args ...any)) {
 	if len(c.Sinks) == 0 {
@@ -102,6 +106,10 @@ func (l *configLoader) checkSinks(c *Config, bad func(path, format string, args 
 			bad(at+".type", "discard beside others does nothing")
 		}
 		switch s.Type {
+		case "nats":
+			if s.Batch.MaxFrames == 0 && s.Batch.MaxDelay != defaultDelay {
+				bad(at+".batch.maxDelay", "it does nothing without batch.maxFrames")
+			}
 		case "kafka":
 			checkKafkaSink(s, at, bad)
 		case "mqtt":
@@ -110,10 +118,10 @@ func (l *configLoader) checkSinks(c *Config, bad func(path, format string, args 
 			if s.Path == "" {
 				bad(at+".path", "missing: the directory that the file sink writes to (path in the sink's part of the configuration file)")
 			}
-			if paths[s.Path] {
+			if paths[filepath.Clean(s.Path)] {
 				bad(at+".path", "two sinks cannot write to one directory")
 			}
-			paths[s.Path] = true
+			paths[filepath.Clean(s.Path)] = true
 		}
 		if t := s.TLS; (t.Cert == "") != (t.Key == "") {
 			bad(at+".tls", "cert and key go together")

@@ -101,6 +101,8 @@ func TestConfigSinkErrors(t *testing.T) {
 		"sinks: [{type: file, path: x, name: a b}]\n":                                       `tboxgate.yaml:1: sinks[0].name: "a b": letters, digits, _ and - only`,
 		"sinks: [{type: file}]\n":                                                           `tboxgate.yaml:1: sinks[0].path: missing: the directory that the file sink writes to (path in the sink's part of the configuration file)`,
 		"sinks: [{type: nats}, {type: file, path: x}, {type: file, name: b, path: x}]\n":    `tboxgate.yaml:1: sinks[2].path: two sinks cannot write to one directory`,
+		"sinks: [{type: nats}, {type: file, path: x}, {type: file, name: b, path: ./x/}]\n": `tboxgate.yaml:1: sinks[2].path: two sinks cannot write to one directory`,
+		"sinks: [{type: nats, batch: {maxDelay: 5ms}}]\n":                                   `tboxgate.yaml:1: sinks[0].batch.maxDelay: it does nothing without batch.maxFrames`,
 		"sinks: [{type: kafka, brokers: [k]}]\n":                                            `tboxgate.yaml:1: sinks[0].brokers[0]: "k" is not HOST:PORT`,
 		"sinks: [{type: kafka, brokers: [\"k:1\"], sasl: plain}]\n":                         `tboxgate.yaml:1: sinks[0].sasl: sasl, user and password go together`,
 		"sinks: [{type: kafka, brokers: [\"k:1\"], sasl: gssapi}]\n":                        `tboxgate.yaml:1: sinks[0].sasl: "gssapi" is not allowed; one of plain, scram-sha-256, scram-sha-512`,

@@ -155,6 +155,14 @@ func (c Sink) password() (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), nil
 }
 
+// config makes the client's side of TLS, nil when nothing is set.
+func (t NATSTLS) config() (*tls.Config, error) {
+	if t == (NATSTLS{}) {
+		return nil, nil //nolint:nilnil // as tls.Dial and all others take it: the defaults
+	}
+	return SinkTLS{CA: t.CA, Cert: t.Cert, Key: t.Key, ServerName: t.ServerName}.config()
+}
+
 // config makes the client's side of TLS. The certificate is read for each connection, so that a renewed one is used.
 func (t SinkTLS) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}

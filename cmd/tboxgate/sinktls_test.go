@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -84,4 +85,56 @@ func TestKafkaClientCertificate(t *testing.T) {
 	v.leave()
 	require.NoError(t, g.cmd.Process.Kill())
 	<-g.ended
+}
+
+// TestStoreOverTLS: an external NATS server with a certificate of an authority of its own, which wants one of its clients too.
+func TestStoreOverTLS(t *testing.T) {
+	dir := t.TempDir()
+	pair := certificate(t, dir, "nats", 1)
+	certificate(t, dir, "client", 2)
+	clients := x509.NewCertPool()
+	text, err := os.ReadFile(filepath.Join(dir, "client.crt"))
+	require.NoError(t, err)
+	require.True(t, clients.AppendCertsFromPEM(text))
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		TLSTimeout: patience.Seconds(), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}})
+	require.NoError(t, err)
+	go s.Start()
+	require.True(t, s.ReadyForConnections(patience))
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+
+	file := func(name string) string { return filepath.Join(dir, name) }
+	store := func(security string) string {
+		return writeFile(t, "t.yaml", fmt.Sprintf("nats: {url: \"nats://%s\", maxBytes: 1GiB, tls: {%s}}\n", s.Addr(), security))
+	}
+	whole := store(fmt.Sprintf("ca: %q, cert: %q, key: %q", file("nats.crt"), file("client.crt"), file("client.key")))
+	code, stdout, stderr := tboxgate(t, "", "config", "check", "--config", whole)
+	require.Zero(t, code, stderr)
+	require.Equal(t, "ok\n", stdout)
+	g := serve(t, dataDir(t), "--dev", "--config", whole)
+	v := loginSinkVehicle(t, g.Addresses.Vehicles[0])
+	v.report(1)
+	v.answered(codec.CommandRealtime)
+	v.leave()
+	g.interrupt(t)
+
+	code, _, stderr = tboxgate(t, "", "serve", "--dev", "--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0",
+		"--data-dir", dataDir(t), "--config", store(fmt.Sprintf("ca: %q", file("client.crt"))))
+	require.Equal(t, exitError, code)
+	require.Contains(t, stderr, "certificate signed by unknown authority")
+}
+
+// TestConfigCheckReadsTheStoresFiles: what config check calls good, serve can open.
+func TestConfigCheckReadsTheStoresFiles(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none")
+	code, _, stderr := tboxgate(t, "", "config", "check", "--config", writeFile(t, "t.yaml", fmt.Sprintf(`nats: {url: "nats://a", credentialsFile: %q, tls: {ca: %q}}
+sinks:
+- {type: nats}
+- {type: kafka, brokers: ["a:1"], tls: {ca: %q}}
+- {type: mqtt, url: "mqtts://a", user: a, passwordFile: %q}
+`, none, none, none, none)))
+	require.Equal(t, exitError, code)
+	for _, key := range []string{"nats.tls.ca: ", "nats.credentialsFile: ", "sinks[1].tls.ca: ", "sinks[2].passwordFile: "} {
+		require.Contains(t, stderr, key+"open "+none)
+	}
 }

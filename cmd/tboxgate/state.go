@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -51,8 +52,12 @@ func (s *state) open(ctx context.Context, barred, platformBarred func(codec.VIN)
 	}
 	s.seal = box
 	c := s.cfg.NATS
+	security, err := c.TLS.config()
+	if err != nil {
+		return fmt.Errorf("nats.%w", err)
+	}
 	s.store, err = nats.Open(ctx, nats.Options{
-		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile,
+		Dir: s.dir.Path(), URL: c.URL, Listen: c.Listen, User: c.User, Password: c.Password, CredentialsFile: c.CredentialsFile, TLS: security,
 		SyncInterval: time.Duration(c.SyncInterval), SyncAlways: c.SyncInterval == 0, MaxAge: c.MaxAge, MaxBytes: int64(c.MaxBytes),
 		Replicas: c.Replicas, Batch: s.batch(), Holder: s.holder, Node: s.cfg.Node, Logger: s.log,
 	})
