@@ -49,19 +49,12 @@ func (p *program) backup(ctx context.Context, o *operator, file string) (err err
 		_, sum, err := nats.CheckBackup(io.TeeReader(in, p.stdout))
 		return p.backedUp(sum, err)
 	}
-	part := file + ".part"
-	out, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	out, finish, err := createWhole(file)
 	if err != nil {
-		return err
+		return fmt.Errorf("backup: %w", err)
 	}
 	_, sum, err := nats.CheckBackup(io.TeeReader(in, out))
-	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
-		err = os.Rename(part, file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return p.backedUp(sum, nil)
+	return p.backedUp(sum, finish(err))
 }
 
 // backedUp says what is in a backup, apart from the file.

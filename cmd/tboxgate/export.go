@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -56,15 +54,15 @@ func (p *program) exportCommand() *cli.Command {
 	}
 }
 
-// export writes frames to a file, "" for standard output.
+// export writes frames to a file, "" or "-" for standard output.
 func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, format, file string) (err error) {
 	to, finish := p.stdout, func(err error) error { return err }
-	if file != "" {
-		f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+".*")
+	if file != "" && file != "-" {
+		f, end, err := createWhole(file)
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		to, finish = f, func(err error) error { return finishFile(f, file, err) }
+		to, finish = f, end
 	}
 	defer func() { err = finish(err) }()
 	buffered := bufio.NewWriterSize(to, 256<<10)
@@ -93,21 +91,6 @@ func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, f
 		return err
 	}
 	say(p.stderr, "%d frames exported, %d left out\n", n, left)
-	return nil
-}
-
-// finishFile gives the temporary file its name, or removes it after an error.
-func finishFile(f *os.File, name string, err error) error {
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
 	return nil
 }
 

@@ -108,6 +108,9 @@ func gapOf(vin codec.VIN, all []mention, limit int64) Gap {
 			g.Logout = true
 			continue
 		case codec.CommandReissue:
+			if m.at == from {
+				continue // beside the report that the gap begins after: of another gap, or a repetition
+			}
 			g.Reissued++
 		}
 		if m.at-last > limit {

@@ -28,10 +28,11 @@ func TestGaps(t *testing.T) {
 		}
 	}
 	realtime(0, 30, 75, 200, 230) // 45 s is within one and a half periods; 125 s is not
-	reissue(105, 135)             // and is filled partly: 65 s are missing
+	reissue(75, 105, 135, 200)    // and is filled partly: 65 s are missing; those beside its ends repeat them
 	realtime(400, 430)            // 170 s filled whole
 	reissue(260, 290, 320, 350, 380)
 	realtime(600) // nobody knows
+	reissue(430)
 	logout, err := codec.AppendFrame(nil, codec.Header{Edition: codec.Edition2016, Command: codec.CommandVehicleLogout,
 		Flag: codec.FlagCommand, VIN: v, Encryption: codec.EncryptionNone}, append(codec.AppendTime(nil, at(610)), 0, 1))
 	require.NoError(t, err)

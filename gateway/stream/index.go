@@ -30,7 +30,7 @@ var ErrUnchecked error = unchecked{}
 
 type unchecked struct{}
 
-func (unchecked) Error() string   { return "too many batches lie between: not all were looked through" }
+func (unchecked) Error() string   { return "too much lies between: not all was looked through" }
 func (unchecked) Temporary() bool { return false }
 
 // Index tells whether a report of a vehicle is stored already. It keeps nothing of its own on disk: for a

@@ -20,7 +20,7 @@ import (
 // Bounds of what is known of the batched layout.
 const (
 	maxPlaces      = 1 << 16   // of one partition: some 3 MiB
-	maxCandidates  = 8         // messages read for one question
+	maxCandidates  = 16        // messages read for one question
 	maxBatchBytes  = 32 << 20  // looked through for one question
 	batchesBurst   = 128 << 20 // looked through for all questions that come together
 	batchesRate    = 16 << 20  // and a second when they do not end
