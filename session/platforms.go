@@ -197,8 +197,8 @@ func (p *Platforms) Delete(ctx context.Context, code string) error {
 		return fmt.Errorf("%w: %q", ErrPlatformUnknown, code)
 	}
 	p.expectEcho(id, last) // Watch may report it before Delete returns
-	if err := p.kv.Delete(ctx, Token(id.String())); err != nil {
-		p.echoed(id)
+	err = p.kv.Delete(ctx, Token(id.String()))
+	if err != nil && p.echoed(id) { // else Watch has reported it: it is in the store, whatever became of the answer
 		return fmt.Errorf("session: delete platform %q: %w", code, err)
 	}
 	p.remove(id, last)

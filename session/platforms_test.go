@@ -305,6 +305,32 @@ func TestPlatformsStoreAway(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// lateAnswers is a store whose answer to a deletion does not come before the watch has told of it and the caller has gone.
+type lateAnswers struct{ *memkv.KV }
+
+func (s lateAnswers) Delete(ctx context.Context, key string) error {
+	if err := s.KV.Delete(ctx, key); err != nil {
+		return err
+	}
+	synctest.Wait()
+	return context.Canceled
+}
+
+func TestPlatformsDeletedWithoutAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kv := memkv.New()
+		p := openPlatforms(t, lateAnswers{kv})
+		defer p.Close()
+		require.NoError(t, p.Create(t.Context(), "A", "u", "1", false))
+		synctest.Wait()
+		require.NoError(t, p.Delete(t.Context(), "A"), "the watch has said so")
+		require.Empty(t, kv.Keys())
+		require.Empty(t, p.List())
+		require.ErrorIs(t, p.Verify([]byte("A"), []byte("u"), []byte("1")), ErrPlatformUnknown)
+		require.Empty(t, p.tombs)
+	})
+}
+
 func TestPlatformsForeignEntries(t *testing.T) {
 	kv := memkv.New()
 	require.NoError(t, kv.Put(t.Context(), "a.b", []byte("{}")))
