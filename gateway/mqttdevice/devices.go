@@ -34,6 +34,8 @@ type Devices struct {
 	log  *slog.Logger
 	stop context.CancelFunc
 
+	writing chan struct{} // has room for one: the change of this node that is on its way to the store
+
 	mu         sync.RWMutex
 	registered map[deviceKey]registration
 	last       map[deviceKey]presence
@@ -45,7 +47,7 @@ type Devices struct {
 // may be nil, is told of entries that cannot be read.
 func OpenDevices(ctx context.Context, kv session.KV, box *seal.Box, logger *slog.Logger) (*Devices, error) {
 	d := &Devices{
-		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)),
+		kv: kv, box: box, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), writing: make(chan struct{}, 1),
 		registered: map[deviceKey]registration{}, last: map[deviceKey]presence{}, deleted: map[deviceKey]bool{}, onChange: func(deviceKey) {},
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -119,6 +121,11 @@ func (d *Devices) Register(ctx context.Context, productKey, deviceName, secret s
 	case secret != "" && (len(secret) < 16 || len(secret) > 64):
 		return "", fmt.Errorf("%w: the secret of %s has %d bytes, 16 to 64 are wanted", ErrInvalid, deviceName, len(secret))
 	}
+	done, err := d.write(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	if _, there := d.Lookup(productKey, deviceName); there {
 		return "", fmt.Errorf("%w: %s", ErrRegistered, k)
 	}
@@ -138,6 +145,11 @@ func (d *Devices) Register(ctx context.Context, productKey, deviceName, secret s
 // off on every node. The errors are ErrNotRegistered and those of the store.
 func (d *Devices) Disable(ctx context.Context, productKey, deviceName string, disabled bool) error {
 	k := deviceKey{productKey, deviceName}
+	done, err := d.write(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer done()
 	d.mu.RLock()
 	r, ok := d.registered[k]
 	d.mu.RUnlock()
@@ -146,6 +158,17 @@ func (d *Devices) Disable(ctx context.Context, productKey, deviceName string, di
 	}
 	r.Disabled = disabled
 	return d.put(ctx, k, r)
+}
+
+// write waits until no other change of this node is on its way: two of one device at a time would leave memory with the one and the
+// store with the other. done lets the next one go.
+func (d *Devices) write(ctx context.Context, k deviceKey) (done func(), err error) {
+	select {
+	case d.writing <- struct{}{}:
+		return func() { <-d.writing }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("mqttdevice: %s: %w", k, context.Cause(ctx))
+	}
 }
 
 func (d *Devices) put(ctx context.Context, k deviceKey, r registration) error {
@@ -168,27 +191,41 @@ func (d *Devices) put(ctx context.Context, k deviceKey, r registration) error {
 // ErrNotRegistered and those of the store.
 func (d *Devices) Delete(ctx context.Context, productKey, deviceName string) error {
 	k := deviceKey{productKey, deviceName}
+	done, err := d.write(ctx, k)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if _, there := d.Lookup(productKey, deviceName); !there {
 		return fmt.Errorf("%w: %s", ErrNotRegistered, k)
 	}
 	// Out of memory first: what is noted of its connection then must not be written behind the deletion.
 	d.mu.Lock()
-	r := d.registered[k]
+	r, p := d.registered[k], d.last[k]
 	delete(d.registered, k)
 	delete(d.last, k)
 	d.deleted[k] = true
 	d.mu.Unlock()
 	for _, key := range []string{k.bucketKey() + lastSuffix, k.bucketKey()} {
-		if err := d.kv.Delete(ctx, key); err != nil {
-			d.mu.Lock()
-			delete(d.deleted, k)
-			d.registered[k] = r
-			d.mu.Unlock()
+		if err := d.kv.Delete(ctx, key); err != nil && d.restore(k, r, p) {
 			return fmt.Errorf("mqttdevice: delete %s: %w", k, err)
 		}
 	}
 	d.changed(k)
 	return nil
+}
+
+// restore takes a device back into memory that is not deleted after all. It reports false when Watch has told of the deletion:
+// then it is in the store, whatever became of the answer.
+func (d *Devices) restore(k deviceKey, r registration, p presence) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.deleted[k] {
+		return false
+	}
+	delete(d.deleted, k)
+	d.registered[k], d.last[k] = r, p
+	return true
 }
 
 // sealedRemedy is what the log line about a device whose secret nobody can read says to do.
