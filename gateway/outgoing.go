@@ -19,7 +19,7 @@ func (l *loop) confirm(c *conn, ticket uint64) {
 			l.count.Stored(int(e.size), time.Duration(l.clock-e.at))
 			l.g.release(int64(e.size))
 		}
-		if e.answer > 0 {
+		if e.answer > 0 && c.state != stateClosed {
 			l.count.Answer(e.flag, time.Duration(l.clock-e.at))
 		}
 	})

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
@@ -126,4 +127,20 @@ func TestAcceptRate(t *testing.T) {
 		}
 	}
 	t.Fatal("no pause is counted")
+}
+
+// TestAnswersOfAConnectionThatIsGone: what is stored after the end of its connection is answered to nobody, and not counted as an answer.
+func TestAnswersOfAConnectionThatIsGone(t *testing.T) {
+	h := newHouse(t, nil)
+	h.sink.hold.Store(true)
+	p := h.dial(t, vin1)
+	p.send(p.loginFrame(), p.realtime(1))
+	eventually(t, "two records", func() bool { return h.sink.count() == 2 })
+	require.NoError(t, p.nc.(*net.TCPConn).SetLinger(0)) // a reset
+	require.NoError(t, p.nc.Close())
+	eventually(t, "closed", func() bool { return h.g.connections.Load() == 0 })
+	h.sink.confirm(2, false)
+	eventually(t, "stored", func() bool { return h.meter(t, "tboxgate_store_records_total") == 2 })
+	require.Zero(t, h.meter(t, "tboxgate_answers_total", "flag", "success"))
+	require.Zero(t, h.g.inFlight.Load())
 }
