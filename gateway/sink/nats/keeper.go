@@ -90,7 +90,7 @@ func (k *keeper) look(now time.Time) {
 	if now.Before(k.nextStart) {
 		return
 	}
-	if err := k.restart(err); err != nil {
+	if err := k.restart(err); err != nil && !errors.Is(err, ErrClosed) {
 		k.setBroken(err)
 	}
 	k.nextStart = time.Now().Add(k.wait)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 )
 
@@ -117,4 +118,51 @@ func probes(t *testing.T, dir string) []string {
 	left, err := filepath.Glob(filepath.Join(dir, ".probe-*"))
 	require.NoError(t, err)
 	return left
+}
+
+// slowHolder takes its files back when it is told to.
+type slowHolder struct{ asked, back chan struct{} }
+
+func (h *slowHolder) LetGo() {}
+
+func (h *slowHolder) TakeBack() error {
+	close(h.asked)
+	<-h.back
+	return nil
+}
+
+// TestCloseCutsARestartShort: when the store closes while the keeper is about to start the server again, it is not started.
+func TestCloseCutsARestartShort(t *testing.T) {
+	h := &slowHolder{asked: make(chan struct{}), back: make(chan struct{})}
+	s := openStore(t, Options{Holder: h})
+	s.server.stop() // as after a failed write
+	<-h.asked
+	closed := make(chan error)
+	go func() { closed <- closeWithin(s, 0) }()
+	<-s.quit
+	close(h.back)
+	<-closed
+	require.Zero(t, s.Restarts())
+}
+
+// TestStartEndsWithTheStore: a server that does not get ready is not waited for when the store closes.
+func TestStartEndsWithTheStore(t *testing.T) {
+	quit := make(chan struct{})
+	o := quiet(t, Options{ReadyTimeout: time.Hour})
+	e, err := newEmbedded(o)
+	require.NoError(t, err)
+	e.quit = quit
+	never, err := server.NewServer(e.opts.Clone()) // not started
+	require.NoError(t, err)
+	ended := make(chan error)
+	go func() { ended <- e.await(never, newServerLog(o.Logger), nil) }()
+	close(quit)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, ErrClosed)
+	case <-time.After(limit):
+		t.Fatal("it still waits")
+	}
+	never.Shutdown()
+	require.ErrorIs(t, e.start(), ErrClosed)
 }

@@ -31,6 +31,7 @@ type embedded struct {
 	opts     *server.Options
 	password string // of gatewayUser
 	ready    time.Duration
+	quit     <-chan struct{} // closed: start starts nothing more, and waits no longer; nil: never
 	log      *slog.Logger
 
 	mu   sync.Mutex
@@ -100,10 +101,16 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// start starts the server and waits until it serves. The error is one line that says why not.
+// start starts the server and waits until it serves. The error is one line that says why not, or ErrClosed after quit: nothing runs
+// then. What nats-server reads of its files when it starts it reads to the end, which can take its time and is waited for.
 func (e *embedded) start() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	select {
+	case <-e.quit:
+		return ErrClosed
+	default:
+	}
 	dir := filepath.Join(e.opts.StoreDir, server.JetStreamStoreDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("nats: the store's directory cannot be made: %w", err)
@@ -145,6 +152,11 @@ func (e *embedded) await(srv *server.Server, logs *serverLog, started <-chan str
 		}
 		if srv.ReadyForConnections(20 * time.Millisecond) {
 			break
+		}
+		select {
+		case <-e.quit:
+			return ErrClosed
+		default:
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("nats: embedded server in %s is not ready after %s", e.opts.StoreDir, e.ready)

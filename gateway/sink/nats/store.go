@@ -199,6 +199,7 @@ func (s *Store) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		server.quit = s.quit
 		if err := server.start(); err != nil {
 			return err
 		}
