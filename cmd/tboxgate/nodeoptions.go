@@ -7,6 +7,7 @@ import (
 	"github.com/tboxgate/tboxgate/command/openapi"
 	"github.com/tboxgate/tboxgate/gateway"
 	"github.com/tboxgate/tboxgate/gateway/sink/duplicate"
+	"github.com/tboxgate/tboxgate/gateway/sink/nats"
 	"github.com/tboxgate/tboxgate/gateway/stream"
 	"github.com/tboxgate/tboxgate/session"
 )
@@ -57,7 +58,7 @@ func (n *node) gate() *session.Gate {
 
 // apiOptions are those of the API on its address, or, trusted, on the admin socket.
 func (n *node) apiOptions(trusted bool) openapi.Options {
-	return openapi.Options{
+	o := openapi.Options{
 		Devices: n.state.registry, Sessions: n.table, Topics: topics{n}, Commands: n.relay, Keys: n.state.keys, Trusted: trusted, Logger: n.log,
 		Unsigned:            gateway.LimitedLog(n.log, n.metrics.LogLineSuppressed),
 		BusinessErrorStatus: businessErrorStatus(n.cfg.API, trusted), EchoStringToSign: n.cfg.API.EchoStringToSign,
@@ -65,6 +66,10 @@ func (n *node) apiOptions(trusted bool) openapi.Options {
 		Products: apiProducts(n.cfg.Products),
 		Observe:  func(i openapi.CallInfo) { n.metrics.APICall(i.Action, i.Code, i.Duration) },
 	}
+	if kv := n.state.store.KV(nats.BucketNonces); kv != nil {
+		o.SharedNonces = kv
+	}
+	return o
 }
 
 // callsPerSecond is the setting; 0 would mean the default.

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"testing"
@@ -19,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/command/client"
+	"github.com/tboxgate/tboxgate/command/openapi/signature"
 	"github.com/tboxgate/tboxgate/gateway/vehicle"
 	"github.com/tboxgate/tboxgate/session/seal"
 )
@@ -149,6 +153,16 @@ accessKeys: ["test:testsecret"]
 	require.ErrorIs(t, err, client.ErrParameter)
 	require.Regexp(t, `: 819200 bytes, and to what is connected to another gateway \(two\) at most 78[0-9]{4}, by the max_payload of NATS`, err.Error())
 
+	// A call that somebody has recorded is not made again at the other one, even if it was refused.
+	call := signedCall("test", "testsecret", map[string]string{
+		"Action": "AsyncRRpc", "ProductKey": "meters1", "DeviceName": "meter-02", "TopicFullName": topic, "MessageContent": "bm93",
+	})
+	_, body := get(t, "http://"+a.Addresses.API+"/?"+call)
+	require.Contains(t, body, `"iot.Device.NotExistedDevice"`)
+	status, body := get(t, "http://"+b.Addresses.API+"/?"+call)
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Contains(t, body, `"SignatureNonceUsed"`)
+
 	_, metrics := get(t, "http://"+a.Addresses.Admin+"/metrics")
 	require.Contains(t, metrics, `tboxgate_commands_relayed_total{direction="out",outcome="accepted"} 2`)
 	require.Contains(t, metrics, `tboxgate_commands_relayed_total{direction="out",outcome="refused"} 2`)
@@ -158,6 +172,22 @@ accessKeys: ["test:testsecret"]
 		require.NoError(t, g.cmd.Process.Signal(os.Interrupt))
 		require.Zero(t, g.exit(t), g.stderr.String())
 	}
+}
+
+// signedCall is the query of a call with signature 1.
+func signedCall(id, secret string, params map[string]string) string {
+	query := url.Values{
+		"AccessKeyId": {id}, "Format": {"JSON"}, "SignatureMethod": {signature.Method1}, "SignatureVersion": {signature.Version1},
+		"SignatureNonce": {rand.Text()}, "Timestamp": {time.Now().UTC().Format(signature.TimeFormat)},
+	}
+	for name, value := range params {
+		query.Set(name, value)
+	}
+	for name := range query {
+		params[name] = query.Get(name)
+	}
+	query.Set("Signature", signature.Sign1(secret, signature.StringToSign(http.MethodGet, params)))
+	return query.Encode()
 }
 
 // TestRelayBeforeVehicles: when vehicles and MQTT devices can connect to a gateway, the others reach it already.

@@ -44,8 +44,8 @@ type claim struct {
 	text    string
 }
 
-// verify authenticates a request and returns the access key that signed it.
-func (h *Handler) verify(req *request) (key Key, fail *frontError) {
+// verify authenticates a request for an action and returns the access key that signed it.
+func (h *Handler) verify(req *request, action string) (key Key, fail *frontError) {
 	var c claim
 	if isV3(req.http) {
 		c, fail = claim3(req)
@@ -90,6 +90,11 @@ func (h *Handler) verify(req *request) (key Key, fail *frontError) {
 		return Key{}, errTimeExpired
 	case nonceFull:
 		return Key{}, errThrottled
+	}
+	if h.o.SharedNonces != nil && acts(action) {
+		if fail := h.useEverywhere(req.http.Context(), c.keyID, c.nonce); fail != nil {
+			return Key{}, fail
+		}
 	}
 	return key, nil
 }

@@ -33,10 +33,14 @@ func newNonces(limit int) *nonces {
 	return &nonces{max: limit, minutes: map[int64]map[[16]byte]struct{}{}}
 }
 
+func hashNonce(keyID, nonce string) [16]byte {
+	sum := sha256.Sum256([]byte(keyID + "\x00" + nonce))
+	return [16]byte(sum[:16])
+}
+
 // use marks the nonce of a key as used. signed is the request's time stamp, already known to be within window of now.
 func (n *nonces) use(keyID, nonce string, signed, now time.Time, window time.Duration) nonceVerdict {
-	sum := sha256.Sum256([]byte(keyID + "\x00" + nonce))
-	key := [16]byte(sum[:16])
+	key := hashNonce(keyID, nonce)
 	minute := signed.Unix() / 60
 
 	n.mu.Lock()

@@ -2,10 +2,14 @@ package openapi
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tboxgate/tboxgate/session/memkv"
 )
 
 func TestNonces(t *testing.T) {
@@ -41,3 +45,26 @@ func TestNoncesAreBounded(t *testing.T) {
 	require.Equal(t, nonceFull, n.use("k", "one more", now, now, window))
 	require.Equal(t, nonceUsed, n.use("k", "new3", now, now, window))
 }
+
+// TestActs: of every operation it is decided whether it does something.
+func TestActs(t *testing.T) {
+	h, err := New(Options{Trusted: true, Devices: nodevices{}, Commands: nocommands{}, Products: Products{}, SharedNonces: memkv.New()})
+	require.NoError(t, err)
+	var does, tells []string
+	for _, action := range slices.Sorted(maps.Keys(h.operations)) {
+		if acts(action) {
+			does = append(does, action)
+		} else {
+			tells = append(tells, action)
+		}
+	}
+	require.Equal(t, []string{"AsyncRRpc", "BatchImportVehicleDevice", "DeleteDevice", "RRpc"}, does)
+	require.Equal(t, []string{
+		"BatchCheckVehicleDevice", "BatchGetDeviceState", "GetAsyncRRpcResult", "GetDeviceStatus", "QueryDevice", "QueryDeviceDetail", "QueryVehicleDevice",
+	}, tells)
+}
+
+type (
+	nodevices  struct{ Devices }
+	nocommands struct{ Commands }
+)

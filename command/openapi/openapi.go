@@ -56,6 +56,13 @@ type Keys interface {
 	Lookup(id string) (Key, bool)
 }
 
+// SharedNonces is where gateways that have the access keys in common tell each other which calls were made.
+type SharedNonces interface {
+	// Create stores value under key, for as long as any time stamp is valid that is valid now: two Windows. When the key is there
+	// already the error matches fs.ErrExist.
+	Create(ctx context.Context, key string, value []byte) error
+}
+
 // Options configure a Handler. Devices, Commands, Keys and Products are required; every other field has a default.
 type Options struct {
 	Devices  Devices
@@ -78,6 +85,8 @@ type Options struct {
 	MaxBody int64
 	// NonceDir is the directory in which used nonces outlive the process. "": they do not.
 	NonceDir string
+	// SharedNonces keeps a call that does something from being made again at another gateway. nil: there is none.
+	SharedNonces SharedNonces
 	// MaxNonces bounds the memory for used signature nonces (about 50 bytes each). Default 1,048,576.
 	MaxNonces int
 	// CallsPerSecond limits the calls of one access key. Default 1,000; negative: no limit.
@@ -242,7 +251,7 @@ func (h *Handler) serve(req *request, env envelope, fail *frontError, requestID 
 	}
 	key := Key{ID: "local"}
 	if !h.o.Trusted {
-		if key, fail = h.verify(req); fail != nil {
+		if key, fail = h.verify(req, env.action); fail != nil {
 			return "", nil, fail
 		}
 	}

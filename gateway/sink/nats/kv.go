@@ -39,6 +39,7 @@ type KV struct {
 	order  *order        // on an external server
 	back   *bell         // rings when the connection stands again
 	quit   chan struct{} // the store closes
+	repair func()        // asks for missing buckets to be made again
 	log    *slog.Logger
 }
 
@@ -74,7 +75,10 @@ func (k *KV) Create(ctx context.Context, key string, value []byte) error {
 		return fmt.Errorf("nats: %s has a key %s: %w", k.name, key, fs.ErrExist)
 	case errors.Is(err, jetstream.ErrInvalidKey):
 		return fmt.Errorf("nats: %s: %w %q", k.name, ErrKey, key)
-	case err != nil:
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		k.repair()
+	}
+	if err != nil {
 		return fmt.Errorf("nats: %s: create %s: %w", k.name, key, err)
 	}
 	return nil

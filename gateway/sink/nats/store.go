@@ -258,11 +258,14 @@ func (s *Store) publishers(ctx context.Context) error {
 		s.order = newOrder(s.writes, s.js)
 	}
 	for _, b := range buckets {
+		if b.shared && s.server != nil {
+			continue
+		}
 		kv, err := s.js.KeyValue(ctx, b.name)
 		if err != nil {
 			return fmt.Errorf("nats: bucket %s: %w", b.name, err)
 		}
-		s.kvs[b.name] = &KV{name: b.name, prefix: kvSubjects + b.name + ".", kv: kv, writes: s.writes, order: s.order, back: &s.back, quit: s.quit, log: s.opts.Logger}
+		s.kvs[b.name] = &KV{name: b.name, prefix: kvSubjects + b.name + ".", kv: kv, writes: s.writes, order: s.order, back: &s.back, quit: s.quit, repair: s.askRepair, log: s.opts.Logger}
 	}
 	return nil
 }
@@ -325,7 +328,7 @@ func (s *Store) Sink() *Sink { return s.sink }
 // Events returns where events go.
 func (s *Store) Events() *Events { return s.events }
 
-// KV returns the bucket with this name (Bucket…), or nil when there is none.
+// KV returns the bucket with this name (Bucket…), or nil when there is none: BucketNonces is not on the embedded server.
 func (s *Store) KV(bucket string) *KV { return s.kvs[bucket] }
 
 // JetStream returns a context for readers of the streams; it belongs to the store's own connection

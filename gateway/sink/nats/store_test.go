@@ -48,6 +48,21 @@ func TestStreamsAndBuckets(t *testing.T) {
 	}
 }
 
+// TestSharedBuckets: what gateways have to tell each other is kept where there can be several.
+func TestSharedBuckets(t *testing.T) {
+	require.Nil(t, openStore(t, Options{}).KV(BucketNonces))
+	s := openStore(t, Options{URL: externalServer(t).ClientURL()})
+	kv, err := s.JetStream().KeyValue(t.Context(), BucketNonces)
+	require.NoError(t, err)
+	status, err := kv.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, noncesAge, status.TTL())
+
+	require.NoError(t, s.JetStream().DeleteKeyValue(t.Context(), BucketNonces))
+	require.Error(t, s.KV(BucketNonces).Create(t.Context(), "a", nil))
+	require.Eventually(t, func() bool { return s.KV(BucketNonces).Create(t.Context(), "a", nil) == nil }, limit, 10*time.Millisecond, "it is made again")
+}
+
 func TestReopenUpdatesTheLimits(t *testing.T) {
 	dir := t.TempDir()
 	s := openStore(t, Options{Dir: dir})

@@ -37,18 +37,24 @@ const (
 	BucketCommands  = "GBT32960_COMMANDS" // entries live 7 days
 	BucketLast      = "GBT32960_LAST"
 	BucketMQTT      = "GBT32960_MQTT_DEVICES"
+	BucketNonces    = "GBT32960_NONCES" // on an external server only
 )
+
+// noncesAge is above the half hour in which time stamps of one call of the API are valid, on gateways whose clocks differ a little.
+const noncesAge = 35 * time.Minute
 
 var buckets = []struct {
 	name, about string
 	ttl         time.Duration
+	shared      bool // of no use to one gateway alone: only on an external server
 }{
-	{BucketDevices, "registered vehicles", 0},
-	{BucketPlatforms, "platforms that may log in", 0},
-	{BucketKeys, "access keys of the API, sealed", 0},
-	{BucketCommands, "commands and their results", eventsAge},
-	{BucketLast, "last state of each vehicle", 0},
-	{BucketMQTT, "registered MQTT devices, their secrets sealed", 0},
+	{name: BucketDevices, about: "registered vehicles"},
+	{name: BucketPlatforms, about: "platforms that may log in"},
+	{name: BucketKeys, about: "access keys of the API, sealed"},
+	{name: BucketCommands, about: "commands and their results", ttl: eventsAge},
+	{name: BucketLast, about: "last state of each vehicle"},
+	{name: BucketMQTT, about: "registered MQTT devices, their secrets sealed"},
+	{name: BucketNonces, about: "used nonces of the API, hashed", ttl: noncesAge, shared: true},
 }
 
 // ensure makes the streams and buckets, or updates those there are to the options.
@@ -88,6 +94,9 @@ func (s *Store) ensure(ctx context.Context) error {
 		}
 	}
 	for _, b := range buckets {
+		if b.shared && s.server != nil {
+			continue
+		}
 		if err := s.ensureBucket(ctx, b.name, b.about, b.ttl); err != nil {
 			return fmt.Errorf("nats: bucket %s: %w", b.name, err)
 		}
