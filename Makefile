@@ -143,6 +143,11 @@ monitoring: ## test rules and dashboards with promtool and a real Prometheus (ne
 mosquitto: ## try the broker for MQTT devices with mosquitto's clients (needs mosquitto_pub and mosquitto_sub)
 	$(GO) test -count=1 -tags mosquitto -run Mosquitto ./gateway/mqttdevice
 
+.PHONY: shells
+shells: ## complete commands and flags in shells (needs bash and zsh)
+	$(GO) vet -tags shells ./cmd/tboxgate
+	$(GO) test -count=1 -tags shells -run 'TestBashCompletion|TestZshCompletion' ./cmd/tboxgate
+
 .PHONY: sinkclients
 sinkclients: ## run the commands of docs/sinks.md against sinks (needs kcat and mosquitto_sub)
 	$(GO) vet -tags sinkclients ./cmd/tboxgate

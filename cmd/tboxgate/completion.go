@@ -46,10 +46,11 @@ complete -o bashdefault -o default -F _tboxgate tboxgate
 `
 
 const zshCompletion = `#compdef tboxgate
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
 _tboxgate() {
   local -a asked found
   asked=("${words[@]:0:$((CURRENT-1))}")
-  [[ ${words[CURRENT]} == -* ]] && asked+=("${words[CURRENT]}")
+  [[ ${words[CURRENT]} == -* ]] && asked+=("-${${words[CURRENT]#-}#-}")
   found=("${(@f)$("${asked[@]}" --generate-bash-completion 2>/dev/null)}")
   if [[ -n ${found[1]} ]]; then _describe 'tboxgate' found; else _files; fi
 }
