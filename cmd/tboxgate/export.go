@@ -25,6 +25,7 @@ func (p *program) exportCommand() *cli.Command {
 			&cli.StringFlag{Name: "format", Value: "jsonl", Usage: "jsonl, csv or parquet"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write to `FILE`", DefaultText: "standard output"},
 			mergesFlag(),
+			&cli.StringFlag{Name: "order", Value: orderReceived, Usage: "received: as the gateway received them; collected: by the vehicles' clocks, reissued frames where they belong"},
 		),
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c, 0, 0); err != nil {
@@ -35,6 +36,10 @@ func (p *program) exportCommand() *cli.Command {
 			case "jsonl", "csv", "parquet":
 			default:
 				return usagef(c, "--format %q: jsonl, csv and parquet are possible", format)
+			}
+			order := c.String("order")
+			if order != orderReceived && order != orderCollected {
+				return usagef(c, "--order %q: received and collected are possible", order)
 			}
 			now := time.Now()
 			q, err := frameQuery(c, now)
@@ -48,17 +53,29 @@ func (p *program) exportCommand() *cli.Command {
 			c.Context, stop = untilSignal(c.Context, p.stderr)
 			defer stop()
 			return p.operate(c, needDirectory, func(ctx context.Context, o *operator) error {
-				return p.export(ctx, o, q, format, c.String("output"))
+				return p.export(ctx, o, q, exportTo{format, order, c.String("output")})
 			})
 		},
 	}
 }
 
-// export writes frames to a file, "" or "-" for standard output.
-func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, format, file string) (err error) {
+// The orders of an export.
+const (
+	orderReceived  = "received"
+	orderCollected = "collected"
+)
+
+// exportTo says how and where frames are written.
+type exportTo struct {
+	format, order string
+	file          string // "" or "-": standard output
+}
+
+// export writes frames to a file.
+func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, e exportTo) (err error) {
 	to, finish := p.stdout, func(err error) error { return err }
-	if file != "" && file != "-" {
-		f, end, err := createWhole(file)
+	if e.file != "" && e.file != "-" {
+		f, end, err := createWhole(e.file)
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
@@ -66,7 +83,15 @@ func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, f
 	}
 	defer func() { err = finish(err) }()
 	buffered := bufio.NewWriterSize(to, 256<<10)
-	w := newTable(format, buffered)
+	w := newTable(e.format, buffered)
+	if e.order == orderCollected {
+		sorted, failed := newByCollection()
+		if failed != nil {
+			return fmt.Errorf("export: %w", failed)
+		}
+		defer func() { err = errors.Join(err, sorted.close()) }()
+		w = w.after(ctx, sorted)
+	}
 	n, left := 0, 0
 	for line, err := range o.StoredFrames(ctx, q) {
 		switch {
@@ -87,7 +112,11 @@ func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, f
 	if ctx.Err() != nil {
 		return fmt.Errorf("export: interrupted after %d frames (%w)", n, context.Cause(ctx))
 	}
-	if err := errors.Join(w.end(), buffered.Flush()); err != nil {
+	err = errors.Join(w.end(), buffered.Flush())
+	if ctx.Err() != nil {
+		return fmt.Errorf("export: interrupted after %d frames (%w)", n, context.Cause(ctx))
+	}
+	if err != nil {
 		return err
 	}
 	say(p.stderr, "%d frames exported, %d left out\n", n, left)
@@ -98,6 +127,11 @@ func (p *program) export(ctx context.Context, o *operator, q admin.FrameQuery, f
 type table struct {
 	line func(json []byte) error
 	end  func() error
+}
+
+// after puts the lines into order before the table takes them.
+func (t table) after(ctx context.Context, sorted *byCollection) table {
+	return table{line: sorted.add, end: func() error { return errors.Join(sorted.each(ctx, t.line), t.end()) }}
 }
 
 func newTable(format string, to *bufio.Writer) table {
