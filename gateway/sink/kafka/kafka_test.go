@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -169,6 +172,37 @@ func TestCreatesTopics(t *testing.T) {
 		require.Len(t, c.PartitionInfos(name), 3, name)
 	}
 	sinktest.Close(t, s)
+}
+
+// TestCreatingTopicsIsNoTrouble: a start that makes its topics warns of nothing.
+func TestCreatingTopicsIsNoTrouble(t *testing.T) {
+	c := startCluster(t)
+	var log lockedText
+	s, err := kafka.New(kafka.Options{Brokers: c.ListenAddrs(), Payload: sink.PayloadBoth, Partitions: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.Healthy() == nil }, sinktest.Limit, time.Millisecond)
+	sinktest.Close(t, s)
+	require.Equal(t, len(defaultTopics), strings.Count(log.String(), "topic created"))
+	require.Equal(t, 1, strings.Count(log.String(), "records are stored"))
+	require.NotContains(t, log.String(), "WARN")
+}
+
+// lockedText is written by several.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // TestRefusedRecords: what a broker refuses is repeated until it takes it; nothing is confirmed before.

@@ -79,7 +79,6 @@ func (s *Sink) ask() bool {
 		s.away(err)
 		return false
 	}
-	s.trouble(connecting, nil)
 	var wrong error
 	for _, name := range names {
 		err := list[name].Err
@@ -93,10 +92,11 @@ func (s *Sink) ask() bool {
 			s.mu.Unlock()
 		}
 	}
-	if wrong != nil {
-		s.createMissing()
+	if wrong != nil && s.createMissing() {
+		return false // they are there now; the answer to the next question has them
 	}
 	s.trouble(topics, wrong)
+	s.trouble(connecting, nil)
 	return wrong == nil
 }
 
@@ -120,14 +120,14 @@ func (s *Sink) trouble(of string, err error) {
 	}
 }
 
-// createMissing makes the topics that were found missing, when it may.
-func (s *Sink) createMissing() {
+// createMissing makes the topics that were found missing, when it may, and reports whether it has made one and none failed.
+func (s *Sink) createMissing() (made bool) {
 	s.mu.Lock()
 	names := slices.Sorted(maps.Keys(s.missing))
 	clear(s.missing)
 	s.mu.Unlock()
 	if s.opts.Partitions <= 0 || len(names) == 0 {
-		return
+		return false
 	}
 	replicas := int16(-1) // the broker's default
 	if s.opts.Replicas > 0 {
@@ -135,17 +135,21 @@ func (s *Sink) createMissing() {
 	}
 	ctx, cancel := context.WithTimeout(s.quit, askTimeout)
 	defer cancel()
-	made, err := s.admin.CreateTopics(ctx, int32(s.opts.Partitions), replicas, nil, names...)
+	answers, err := s.admin.CreateTopics(ctx, int32(s.opts.Partitions), replicas, nil, names...)
 	if err != nil {
 		s.log.Warn("kafka: topics could not be created", "topics", names, "error", err)
-		return
+		return false
 	}
-	for _, t := range made.Sorted() {
+	failed := false
+	for _, t := range answers.Sorted() {
 		switch {
 		case t.Err == nil:
+			made = true
 			s.log.Info("kafka: topic created", "topic", t.Topic, "partitions", s.opts.Partitions)
 		case !errors.Is(t.Err, kerr.TopicAlreadyExists):
+			failed = true
 			s.log.Warn("kafka: a topic could not be created", "topic", t.Topic, "error", t.Err, "message", t.ErrMessage)
 		}
 	}
+	return made && !failed
 }
