@@ -2,6 +2,7 @@ package follow_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,7 +25,7 @@ import (
 	"github.com/tboxgate/tboxgate/gateway/stream"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, leftByServers...) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var allStreams = []string{nats.StreamRecords, stream.Batches, nats.StreamEvents}
 
@@ -400,6 +401,23 @@ func TestMessagesThatDoNotArrive(t *testing.T) {
 	sent += 10
 	eventually(t, "all", func() bool { return to.count() >= sent && lag(f) == 0 })
 	require.Equal(t, sequence(0, sent), to.numbers(t, car))
+}
+
+// TestLostRequestIsMissed: a request for messages may be lost where a node of a cluster goes or a leader changes, and the
+// server's heartbeats alone show it. They come often.
+func TestLostRequestIsMissed(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	requests, err := s.JetStream().Conn().SubscribeSync("$JS.API.CONSUMER.MSG.NEXT." + nats.StreamRecords + ".sink-slow")
+	require.NoError(t, err)
+	start(t, s, &slow{}, nats.StreamRecords)
+	msg, err := requests.NextMsg(sinktest.Limit)
+	require.NoError(t, err)
+	var asked struct {
+		Heartbeat time.Duration `json:"idle_heartbeat"`
+	}
+	require.NoError(t, json.Unmarshal(msg.Data, &asked))
+	require.Positive(t, asked.Heartbeat)
+	require.LessOrEqual(t, asked.Heartbeat, 2*time.Second)
 }
 
 // TestLease: of two gateways on one store one feeds the sink; the other goes on where it stops, or dies.

@@ -20,11 +20,12 @@ import (
 )
 
 const (
-	windowMessages = 4096     // read and not stored
-	windowBytes    = 32 << 20 // the same in bytes
-	fetchMessages  = 256      // asked of the server at once
-	fetchBytes     = 16 << 20 // and at most so many bytes; above the largest message (8 MiB)
-	askTimeout     = 10 * time.Second
+	windowMessages = 4096            // read and not stored
+	windowBytes    = 32 << 20        // the same in bytes
+	fetchMessages  = 256             // asked of the server at once
+	fetchBytes     = 16 << 20        // and at most so many bytes; above the largest message (8 MiB)
+	askTimeout     = 5 * time.Second // then again: a cluster whose nodes come and go loses requests
+	heartbeat      = 2 * time.Second // of the server while there is nothing to read; two that are missing end a session
 	lookEvery      = 2 * time.Second // at the stream's end, for the lag
 	absentEvery    = 5 * time.Second // whether a stream is there now
 )
@@ -113,7 +114,7 @@ func (r *reader) session(ctx context.Context) (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(fetchMessages, fetchBytes))
+	messages, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(fetchMessages, fetchBytes), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return false, err
 	}
