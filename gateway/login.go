@@ -129,15 +129,9 @@ func (l *loop) relayedLogout(c *conn, f codec.Frame) {
 }
 
 // platformLogin handles 0x05 (table 21). User and password are checked by the
-// gate; the code of the platform is the frame's identifier.
+// gate; the code of the platform is the frame's identifier, the same as before on a link that it has logged in on.
 func (l *loop) platformLogin(c *conn, f codec.Frame) {
 	code := f.VIN()
-	if p := c.platform.Load(); p != nil && p.vin != code {
-		l.frame(f, metrics.FrameRefused)
-		l.reply(c, f, codec.FlagError, f.TimeBytes())
-		l.bad(c, metrics.BadVIN)
-		return
-	}
 	name := code.String()
 	l.g.opt.Sessions.PlatformUp(c, name) // before the check: whoever deletes the platform after it finds the link
 	if r := l.checkPlatform(c, f); r != nil {

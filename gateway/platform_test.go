@@ -80,3 +80,17 @@ func TestPlatformRefused(t *testing.T) {
 	p.ended()
 	require.Zero(t, h.sink.count())
 }
+
+// TestPlatformThatIsWrongAgainAndAgain: logins of another code on its link are bad frames in a row, as they are on a vehicle's.
+func TestPlatformThatIsWrongAgainAndAgain(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Limits.BadFrames = 4 })
+	p := h.dial(t, platformCode)
+	p.send(p.platformLogin("test-password"))
+	p.answer(codec.CommandPlatformLogin)
+	p.vin = "OTHERPLATFORM"
+	for range 4 {
+		p.send(p.platformLogin("test-password"))
+		require.Equal(t, codec.FlagError, p.answer(codec.CommandPlatformLogin).Flag())
+	}
+	p.ended()
+}

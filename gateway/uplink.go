@@ -18,7 +18,7 @@ func (l *loop) uplink(c *conn, f codec.Frame) {
 	case stateVehicle:
 		l.fromVehicle(c, f, bad)
 	case statePlatform:
-		l.fromPlatform(c, f)
+		l.fromPlatform(c, f, bad)
 	case stateClosing, stateClosed:
 	}
 	if c.state == stateVehicle || c.state == statePlatform {
@@ -91,11 +91,18 @@ func (l *loop) fromVehicle(c *conn, f codec.Frame, badBefore uint16) {
 }
 
 // fromPlatform handles a frame of an enterprise platform that has logged in:
-// its own, or one that it relays for any of its vehicles.
-func (l *loop) fromPlatform(c *conn, f codec.Frame) {
+// its own, or one that it relays for any of its vehicles. badBefore is as with fromVehicle.
+func (l *loop) fromPlatform(c *conn, f codec.Frame, badBefore uint16) {
 	if f.Flag() == codec.FlagCommand {
 		switch f.Command() {
 		case codec.CommandPlatformLogin:
+			if f.VIN() != c.platform.Load().vin {
+				l.frame(f, metrics.FrameRefused)
+				l.reply(c, f, codec.FlagError, f.TimeBytes())
+				c.bad = badBefore
+				l.bad(c, metrics.BadVIN)
+				return
+			}
 			l.platformLogin(c, f)
 			return
 		case codec.CommandPlatformLogout:

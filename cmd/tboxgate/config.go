@@ -132,7 +132,7 @@ type Limits struct {
 	InFlightBytes Size `key:"inFlightBytes" default:"64MiB" min:"1" doc:"Bytes of all connections that may wait for the store."`
 	Inbound       Size `key:"inbound" default:"1MiB" min:"64KiB" doc:"Unread bytes that a connection may pile up while the store is slow before it is closed."`
 	Outbound      Size `key:"outbound" default:"256KiB" min:"1KiB" doc:"Bytes that a peer may leave unread before it is closed."`
-	BadFrames     int  `key:"badFrames" default:"16" min:"1" doc:"Bad frames in a row before a connection is closed."`
+	BadFrames     int  `key:"badFrames" default:"16" min:"1" max:"65535" doc:"Bad frames in a row before a connection is closed."`
 	MaxFrame      int  `key:"maxFrame" default:"65531" min:"1" max:"65531" doc:"Longest data unit in bytes; a longer one is taken for garbage."`
 }
 
