@@ -181,6 +181,7 @@ func (l *loop) OnTick() (time.Duration, gnet.Action) {
 
 // contain keeps a fault of ours to the connection it happened on.
 func (l *loop) contain(c *conn, fault any) gnet.Action {
+	l.novelty = session.Fresh // of the report under way, if it was one
 	l.count.Panic()
 	l.g.log.Error("fault while handling a connection; it is closed, the others go on",
 		about(c), "fault", fault, "stack", string(debug.Stack()))

@@ -78,3 +78,23 @@ func TestRecordsOfOneReadHaveTheirOwnEnvelope(t *testing.T) {
 	require.Equal(t, platformCode, all[5].rec.Platform)
 	require.Empty(t, all[7].rec.Platform)
 }
+
+// faultySink faults on reports that may repeat others.
+type faultySink struct{ sink.Sink }
+
+func (s faultySink) Publish(r *sink.Record, to sink.Receiver, ticket uint64) bool {
+	if r.Unsure {
+		panic("a fault in the sink")
+	}
+	return s.Sink.Publish(r, to, ticket)
+}
+
+// TestAFaultLeavesNothingToOthers: what was known of the report that the loop came to grief on is not told of the next frame.
+func TestAFaultLeavesNothingToOthers(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.Loops, o.Sink = 1, faultySink{o.Sink} })
+	p := h.login(t, vin1)
+	p.send(p.frame(codec.CommandReissue, codec.FlagCommand, wireTime(at)))
+	p.ended()
+	h.login(t, vin2)
+	require.Equal(t, 2, h.sink.count())
+}
