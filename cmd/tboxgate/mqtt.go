@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -125,8 +126,13 @@ func (n *node) deviceRefused(r mqttdevice.Refusal) {
 // topics is the MQTT devices as the API wants them.
 type topics struct{ *node }
 
-// mqttOverhead is what a PUBLISH has besides topic and payload, at most.
-const mqttOverhead = 16
+const (
+	// mqttOverhead is what a PUBLISH has besides topic and payload, at most.
+	mqttOverhead = 16
+	// eventOverhead is what the event of a message has besides them, at most, and topicEscaped how much of it a byte of the topic takes.
+	eventOverhead = 1 << 10
+	topicEscaped  = len(`\u003c`)
+)
 
 // Deliver sends a message to a device, at whatever node it is connected.
 func (t topics) Deliver(ctx context.Context, m openapi.TopicMessage) (int64, error) {
@@ -151,6 +157,9 @@ func (n *node) deliverHere(ctx context.Context, m command.TopicRequest) (int64, 
 		return 0, openapi.ErrTopicOffline
 	case len(m.Payload)+len(m.Topic)+mqttOverhead > int(n.cfg.MQTT.PacketSize):
 		return 0, fmt.Errorf("%w: %d bytes, %s with its topic", openapi.ErrTopicTooLong, len(m.Payload), mustText(n.cfg.MQTT.PacketSize))
+	}
+	if most := n.state.store.MaxPayload() - eventOverhead - len(m.Topic)*topicEscaped; base64.StdEncoding.EncodedLen(len(m.Payload)) > most {
+		return 0, fmt.Errorf("%w: %d bytes, and its event takes at most %d by the max_payload of NATS", openapi.ErrTopicTooLong, len(m.Payload), max(most, 0)/4*3)
 	}
 	id, err := n.commands.SendTopic(ctx, m, func(acked func(error)) (byte, error) {
 		return n.broker.Deliver(m.ProductKey, m.DeviceName, m.Topic, m.Payload, acked)

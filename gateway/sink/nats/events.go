@@ -29,6 +29,7 @@ type Events struct {
 	lost   uint64 // events that had no room
 	told   uint64 // of them logged
 	logged time.Time
+	large  time.Time // when a message was said to be too large
 }
 
 func newEvents(pub *publisher, log *slog.Logger) *Events {
@@ -65,7 +66,7 @@ var ErrBacklog = errors.New("nats: too much waits for the store")
 
 // Message queues one message of an MQTT device on gbt32960.mqtt.<productKey>.<deviceName>. It copies
 // body, does not block, and calls done at most once: with nil when the message is stored, with ErrBacklog
-// when there is no room, with ErrClosed after the end. What the store never takes is not told.
+// when there is no room, with ErrTooLarge for what the server does not take, with ErrClosed after the end.
 func (e *Events) Message(productKey, deviceName string, body []byte, done func(error)) {
 	m := e.pub.take()
 	b := append(m.buf[:0], SubjectMQTT...)
@@ -74,6 +75,12 @@ func (e *Events) Message(productKey, deviceName string, body []byte, done func(e
 	b = session.AppendToken(b, deviceName)
 	m.split = len(b)
 	m.buf = append(b, body...)
+	if most := int(e.pub.nc.MaxPayload()); len(body) > most {
+		e.tooLarge(m.subject(), len(body), most)
+		e.pub.drop(m)
+		done(ErrTooLarge)
+		return
+	}
 	if e.pub.snapshot().WaitingBytes+int64(len(m.buf)) > e.limit {
 		e.pub.drop(m)
 		e.lose("message")
@@ -91,6 +98,21 @@ type storedFunc func(error)
 
 // Stored tells that it is stored.
 func (f storedFunc) Stored(uint64) { f(nil) }
+
+// tooLarge says that a message is larger than the server takes.
+func (e *Events) tooLarge(subject string, size, most int) {
+	e.mu.Lock()
+	now := time.Now()
+	said := now.Sub(e.large) < lostEvery
+	if !said {
+		e.large = now
+	}
+	e.mu.Unlock()
+	if !said {
+		e.log.Warn("store: a message of an MQTT device is larger than the server takes, and is not stored", "subject", subject,
+			"bytes", size, "limitBytes", most, "remedy", "raise max_payload of the NATS server, or lower mqtt.packetSize")
+	}
+}
 
 // lose counts a lost event and says so.
 func (e *Events) lose(kind string) {

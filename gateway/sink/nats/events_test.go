@@ -83,6 +83,10 @@ func TestMessages(t *testing.T) {
 	require.NoError(t, <-done)
 	got, _ := bodies(t, s, StreamMQTT)
 	require.Equal(t, []string{"one", "two"}, got)
+
+	s.Events().Message("pk", "D.001", make([]byte, s.MaxPayload()+1), func(err error) { done <- err })
+	require.ErrorIs(t, <-done, ErrTooLarge)
+	require.Zero(t, s.Events().Stats().Waiting, "nothing of it is kept")
 	require.Equal(t, "gbt32960.mqtt.pk.D=2E001", contents(t, s, StreamMQTT)[0].Subject())
 
 	s.Events().limit = 1

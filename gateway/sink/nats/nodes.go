@@ -75,7 +75,7 @@ func (n Nodes) ask(ctx context.Context, subject string, question []byte, heard f
 }
 
 // MaxQuestion is how many bytes a question may have.
-func (n Nodes) MaxQuestion() int { return int(n.store.state.MaxPayload()) }
+func (n Nodes) MaxQuestion() int { return n.store.MaxPayload() }
 
 // Answer has f answer the questions for a node, one after another, until stop is called. An empty answer is sent too.
 func (n Nodes) Answer(node string, f func(question []byte) []byte) (stop func(), err error) {

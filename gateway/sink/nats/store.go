@@ -343,6 +343,9 @@ func (s *Store) Addr() string {
 	return s.server.addr()
 }
 
+// MaxPayload returns how many bytes the server takes in one message.
+func (s *Store) MaxPayload() int { return int(s.state.MaxPayload()) }
+
 // Restarts returns how often the embedded server was started again after it had given up.
 func (s *Store) Restarts() uint64 {
 	s.mu.Lock()
