@@ -319,3 +319,21 @@ func BenchmarkLook(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/vehicles, "us/vehicle")
 	require.NoError(b, w.store.Close(b.Context()))
 }
+
+// TestFollowerOfAStreamMadeAnew: numbers begin anew in it, far below the position.
+func TestFollowerOfAStreamMadeAnew(t *testing.T) {
+	w := open(t, t.TempDir(), true)
+	defer w.close(t)
+	report := func(soc int) {
+		w.put(t, "gw1", frame(t, "A", codec.CommandRealtime, time.Now(), `"info":[`+vehicleItem(soc, "1.0")+`]`))
+	}
+	for i := range 5 {
+		report(50 + i)
+	}
+	w.wait(t, "A", soc(54))
+	require.NoError(t, w.store.JetStream().DeleteStream(t.Context(), nats.StreamBatches))
+	report(60) // and it is made again
+	w.wait(t, "A", soc(60))
+	report(61)
+	w.wait(t, "A", soc(61))
+}
