@@ -34,7 +34,7 @@ func (s frameStore) Read(ctx context.Context, q stream.Query) iter.Seq2[*stream.
 		defer context.AfterFunc(s.ended, func() { cancel(context.Cause(s.ended)) })()
 		more := true
 		stream.Read(ctx, s.store.JetStream(), q)(func(r *stream.Record, err error) bool {
-			more = yield(r, err)
+			more = yield(r, s.explain(err))
 			return more
 		})
 		if more && q.Follow && s.ended.Err() != nil {
@@ -45,7 +45,8 @@ func (s frameStore) Read(ctx context.Context, q stream.Query) iter.Seq2[*stream.
 
 // Gaps finds the gaps of a vehicle.
 func (s frameStore) Gaps(ctx context.Context, vin codec.VIN, since, until time.Time, period time.Duration) ([]stream.Gap, error) {
-	return stream.Gaps(ctx, s.store.JetStream(), vin, since, until, period)
+	gaps, err := stream.Gaps(ctx, s.store.JetStream(), vin, since, until, period)
+	return gaps, s.explain(err)
 }
 
 // Last returns what is known last of a vehicle.
@@ -54,7 +55,19 @@ func (s frameStore) Last(ctx context.Context, vin codec.VIN) (json.RawMessage, e
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, kindError{fmt.Errorf("nothing was stored of vehicle %s", vin), admin.ErrNotFound}
 	}
-	return known, err
+	return known, s.explain(err)
+}
+
+// explain says of an error in reading that the store is away, and why.
+func (s frameStore) explain(err error) error {
+	var bad *stream.ParseError
+	if err == nil || errors.As(err, &bad) {
+		return err
+	}
+	if why := s.store.Healthy(); why != nil {
+		return fmt.Errorf("the store is away, reading ended: %w (%w)", why, err)
+	}
+	return err
 }
 
 // keptFrames gives an API the frames in the store, or the reason why there are none.

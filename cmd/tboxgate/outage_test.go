@@ -31,7 +31,8 @@ func TestStoreOutage(t *testing.T) {
 	require.NoError(t, err)
 
 	config := writeFile(t, "t.yaml", "nats: {url: \"nats://127.0.0.1:"+text+"\", maxBytes: 1GiB}\n")
-	g := serve(t, dataDir(t), "--dev", "--config", config)
+	dir := dataDir(t)
+	g := serve(t, dir, "--dev", "--config", config)
 	ready := func(want int) {
 		t.Helper()
 		require.Eventually(t, func() bool {
@@ -73,6 +74,9 @@ func TestStoreOutage(t *testing.T) {
 	require.Zero(t, n)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "answered without a store")
 	ready(503)
+	code, _, stderr := tboxgate(t, "", "tail", "--data-dir", dir)
+	require.Equal(t, exitError, code)
+	require.Contains(t, stderr, "the store is away, reading ended: nats: not connected to the NATS server")
 
 	s = startStore(port)
 	for range 10 {
