@@ -148,7 +148,7 @@ func keyNote(k admin.Key) string {
 	case k.Static:
 		notes = append(notes, "given by a flag, the environment or the file")
 	case k.Unreadable:
-		notes = append(notes, "does not work: sealed with another seal key")
+		notes = append(notes, "does not work: sealed with another seal key; put that key back and restart, or delete and create it again")
 	case k.Disabled:
 		notes = append(notes, "disabled")
 	case !k.ExpiresAt.IsZero() && !time.Now().Before(k.ExpiresAt.Time):

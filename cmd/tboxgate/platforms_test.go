@@ -85,4 +85,5 @@ func TestPlatformsDelete(t *testing.T) {
 		assert.Regexp(t, `"level":"ERROR","msg":"the platform cannot log in: its password was sealed with another seal key","platform":"PLATFORM2","remedy":"put`, log)
 		assert.Regexp(t, `"level":"ERROR","msg":"login refused: the platform's password was sealed with another seal key","remote":"[^"]+","platform":"PLATFORM2","kind":"platform","reason":"sealKey","remedy":"put`, log)
 	}, patience, 20*time.Millisecond)
+	require.Contains(t, ok(t, "keys", "list", "--data-dir", dir), "does not work: sealed with another seal key; put that key back and restart, or delete and create it again")
 }

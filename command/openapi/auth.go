@@ -63,6 +63,7 @@ func (h *Handler) verify(req *request, action string) (key Key, fail *frontError
 	if !ok {
 		if key.ID != "" {
 			h.o.Unsigned.Error(sealedText, "accessKeyId", key.ID, "remote", req.http.RemoteAddr, "remedy", sealedRemedy)
+			return Key{}, errKeySealed
 		}
 		return Key{}, errKeyNotFound
 	}

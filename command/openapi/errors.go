@@ -30,6 +30,7 @@ func front(status int, code, message string) *frontError {
 var (
 	errActionNotFound     = front(http.StatusNotFound, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
 	errKeyNotFound        = front(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+	errKeySealed          = front(http.StatusNotFound, "InvalidAccessKeyId.NotFound", "Specified access key cannot be used: its secret was sealed with another seal key than the gateway has. Ask the gateway's operator; the gateway's log says what to do.")
 	errKeyInactive        = front(http.StatusBadRequest, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
 	errTimeFormat         = front(http.StatusBadRequest, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
 	errTimeExpired        = front(http.StatusBadRequest, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")

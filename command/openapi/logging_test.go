@@ -65,7 +65,8 @@ func TestLogNamesTheSession(t *testing.T) {
 	require.Regexp(t, `msg="api call" .* accessKeyId="" status=400 code=SignatureDoesNotMatch `, line(&unsigned))
 }
 
-// TestLogNamesTheSealKey: a call with a key that cannot be used is refused like an unknown one, and the log says why and what to do.
+// TestLogNamesTheSealKey: a call with a key that cannot be used is refused with the code of an unknown one. The answer says why, and
+// the log what to do.
 func TestLogNamesTheSealKey(t *testing.T) {
 	kv := memkv.New()
 	made, err := openKeys(t, kv, newBox(t, 1)).Create(t.Context(), openapi.NewKey{})
@@ -79,10 +80,14 @@ func TestLogNamesTheSealKey(t *testing.T) {
 	a := newAPI(t, func(o *openapi.Options) {
 		o.Keys, o.Unsigned = keys, slog.New(slog.NewTextHandler(&unsigned, nil))
 	})
-	for _, id := range []string{made.ID, "unknown"} {
+	for id, message := range map[string]string{
+		made.ID:   "Specified access key cannot be used: its secret was sealed with another seal key than the gateway has. Ask the gateway's operator; the gateway's log says what to do.",
+		"unknown": "Specified access key is not found.",
+	} {
 		got := a.call(map[string]string{"AccessKeyId": id, "secret": made.Secret})
 		require.Equal(t, http.StatusNotFound, got.status)
 		require.Equal(t, "InvalidAccessKeyId.NotFound", got.json["Code"])
+		require.Equal(t, message, got.json["Message"])
 	}
 	require.Regexp(t, says+made.ID+` remote=\S+ remedy="put `, unsigned.String())
 	require.Equal(t, 1, bytes.Count(unsigned.Bytes(), []byte("another seal key")))
