@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -97,4 +98,23 @@ func TestAFaultLeavesNothingToOthers(t *testing.T) {
 	p.ended()
 	h.login(t, vin2)
 	require.Equal(t, 2, h.sink.count())
+}
+
+// TestEnvelopeIsMadeAgain when anything in it is another's: frames before a login have the session 0 on every connection, and a
+// link becomes a platform's on the way.
+func TestEnvelopeIsMadeAgain(t *testing.T) {
+	l := &loop{g: &Gateway{nodeJSON: []byte(`"n"`)}, now: at.UTC()}
+	a, b := &conn{remote: netip.MustParseAddrPort("192.0.2.1:1")}, &conn{remote: netip.MustParseAddrPort("192.0.2.2:2")}
+	want := func(c *conn, id uint64, receivedAt time.Time, more string) {
+		t.Helper()
+		require.Equal(t, `,"receivedAt":"`+receivedAt.UTC().Format("2006-01-02T15:04:05.000Z")+`","node":"n","session":"`+session.FormatID(id)+
+			`","remote":"`+c.remote.String()+`"`+more, string(l.envelopeOf(c, id)))
+	}
+	want(a, 0, at, "")
+	want(b, 0, at, "")
+	want(b, 1, at, "")
+	b.platform.Store(&platform{json: []byte(`"P"`)})
+	want(b, 1, at, `,"platform":"P"`)
+	l.now = l.now.Add(time.Millisecond)
+	want(b, 1, at.Add(time.Millisecond), `,"platform":"P"`)
 }

@@ -41,7 +41,7 @@ func sequence(t testing.TB, payload string, frames ...codec.Frame) iter.Seq2[*st
 			if payload == "json" {
 				body = asJSON(f, false, "")
 			}
-			got, err := stream.Parse(subject, map[string][]string{"Tboxgate-Node": {"gw1"}}, body)
+			got, err := stream.Parse(subject, envelopeHeaders, body)
 			require.NoError(t, err)
 			got[0].Sequence = uint64(i + 1)
 			if !yield(&got[0], nil) {
@@ -90,7 +90,7 @@ func TestMergeRealSplitPack(t *testing.T) {
 			require.NoError(t, json.Unmarshal(r.AppendJSON(nil, nil), &m), string(r.Body))
 			require.Equal(t, 2, m.Merged)
 			require.Empty(t, m.Problems)
-			require.Contains(t, string(r.Body), `"node":"gw1"`)
+			require.Contains(t, string(r.Body), ","+envelope+`,"merged":2}`)
 			var types []string
 			for _, item := range m.Info {
 				types = append(types, item.Type)

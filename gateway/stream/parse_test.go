@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,6 +47,12 @@ func samples(t testing.TB) []codec.Frame {
 // envelope is what the gateway adds; with duplicate or without.
 const envelope = `"receivedAt":"2026-03-04T05:06:07.089Z","node":"gw1","session":"00c0ffee00c0ffee","remote":"192.0.2.7:50123","platform":"P \"1\""`
 
+// envelopeHeaders is the envelope as a raw frame's headers have it.
+var envelopeHeaders = map[string][]string{
+	"Tboxgate-Received-At": {"2026-03-04T05:06:07.089Z"}, "Tboxgate-Node": {"gw1"}, "Tboxgate-Session": {"00c0ffee00c0ffee"},
+	"Tboxgate-Remote": {"192.0.2.7:50123"}, "Tboxgate-Platform": {`P "1"`},
+}
+
 // asJSON is the JSON of a frame as the gateway stores it.
 func asJSON(f codec.Frame, mask bool, more string) []byte {
 	var m codec.Message
@@ -55,10 +62,8 @@ func asJSON(f codec.Frame, mask bool, more string) []byte {
 }
 
 func TestParse(t *testing.T) {
-	headers := map[string][]string{
-		"Tboxgate-Received-At": {"2026-03-04T05:06:07.089Z"}, "Tboxgate-Node": {"gw1"}, "Tboxgate-Session": {"00c0ffee00c0ffee"},
-		"Tboxgate-Remote": {"192.0.2.7:50123"}, "Tboxgate-Platform": {`P "1"`}, "Tboxgate-Duplicate": {"true"},
-	}
+	headers := maps.Clone(envelopeHeaders)
+	headers["Tboxgate-Duplicate"] = []string{"true"}
 	for i, f := range samples(t) {
 		subject := stream.FrameSubject(f.VIN().String(), f.Command().Name(f.Edition()))
 		json := asJSON(f, false, `,"duplicate":true`)

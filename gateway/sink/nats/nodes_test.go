@@ -28,6 +28,9 @@ func TestNodes(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, delivered)
 	require.Equal(t, "?!", string(a))
+	_, delivered, err = ask(t.Context(), n, "node")
+	require.ErrorContains(t, err, "node node: ", "it is another node's question")
+	require.False(t, delivered)
 
 	// Readers of the embedded server neither hear nor ask.
 	nc, err := natsgo.Connect("nats://" + s.Addr())
