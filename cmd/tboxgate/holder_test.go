@@ -10,12 +10,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tboxgate/tboxgate/gateway/admin"
 	"github.com/tboxgate/tboxgate/gateway/datadir"
 )
+
+// letGoes counts how often the files of used nonces were let go.
+type letGoes int
+
+func (n *letGoes) LetGo() { *n++ }
 
 // TestHolder: what the gateway has open in its data directory goes and comes back, under clients that use it.
 func TestHolder(t *testing.T) {
@@ -35,12 +41,15 @@ func TestHolder(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "here\n")
 	}))
+	nonces := new(letGoes)
+	h.holdNonces(nonces)
 	require.NoError(t, h.announce(admin.Status{DataDir: path}))
 	socket := filepath.Join(path, admin.SocketName)
 	ask := func(url string) (*bufio.Reader, net.Conn) {
 		t.Helper()
 		nc, err := net.Dial("unix", socket)
 		require.NoError(t, err)
+		require.NoError(t, nc.SetDeadline(time.Now().Add(patience)))
 		_, err = io.WriteString(nc, "GET "+url+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		require.NoError(t, err)
 		return bufio.NewReader(nc), nc
@@ -66,6 +75,7 @@ func TestHolder(t *testing.T) {
 
 	h.LetGo()
 	h.LetGo()
+	require.EqualValues(t, 2, *nonces)
 	_, err = io.Copy(io.Discard, follower)
 	require.NoError(t, err, "its connection is closed")
 	_, err = net.Dial("unix", socket)
@@ -91,6 +101,7 @@ func TestHolder(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(path, name), text, 0o600))
 	}
 	require.NoError(t, h.TakeBack())
+	require.EqualValues(t, 3, *nonces)
 	works()
 	_, err = datadir.Open(path)
 	require.ErrorAs(t, err, &inUse)
@@ -101,7 +112,9 @@ func TestHolder(t *testing.T) {
 	require.NoError(t, h.TakeBack())
 	require.NoFileExists(t, socket)
 	require.NoError(t, h.withdraw())
-	require.NoFileExists(t, filepath.Join(path, runFile))
+	h.LetGo()
+	require.NoError(t, h.TakeBack())
+	require.NoFileExists(t, filepath.Join(path, runFile), "withdrawn")
 
 	// And the directory may be another process's by then.
 	require.NoError(t, h.announce(admin.Status{DataDir: path}))
