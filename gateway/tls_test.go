@@ -433,8 +433,8 @@ func TestTLSPeerThatEndsItsSide(t *testing.T) {
 	}
 	p.send(all)
 	require.NoError(t, p.nc.(*tls.Conn).CloseWrite())
-	eventually(t, "the window is full", func() bool { return h.meter(t, "tboxgate_input_pauses_total", "limit", "window") > 0 })
-	h.sink.confirm(1, false) // it reads on, up to the end
+	eventually(t, "the window is full", func() bool { return h.sink.count() >= 8 }) // more when the end came with the frames
+	h.sink.confirm(1, false)                                                        // it reads on, up to the end
 	eventually(t, "all records, offline", func() bool { return h.sink.count() == 1+n && h.sessions.Len() == 0 })
 	h.sink.confirm(n, false)
 	p.answer(codec.CommandVehicleLogin)
