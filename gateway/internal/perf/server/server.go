@@ -28,9 +28,10 @@ import (
 
 const module = "github.com/tboxgate/tboxgate"
 
-// Build compiles packages of this module, given by their path in it, into dir. It is called within the module.
+// Build compiles packages of this module, given by their path in it, into dir. It is called within the module. It sets no
+// flag with which go would compile everything a second time beside its tests.
 func Build(ctx context.Context, dir string, packages ...string) error {
-	args := []string{"build", "-trimpath", "-o", dir + string(os.PathSeparator)}
+	args := []string{"build", "-o", dir + string(os.PathSeparator)}
 	for _, p := range packages {
 		args = append(args, module+"/"+p)
 	}
