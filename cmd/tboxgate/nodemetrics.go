@@ -54,6 +54,7 @@ func (n *node) watch() {
 		StoreBacklog: n.sinks.backlog,
 		StoreSpace:   n.storeSpace,
 		StoreStarts:  n.state.store.Restarts,
+		EventsLost:   n.state.store.Events().Lost,
 		Fleet:        func() session.FleetSummary { return n.fleet().Summary(time.Now()) },
 		Clock:        clock.Read,
 		Commands:     n.pendingCommands,

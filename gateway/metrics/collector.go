@@ -37,6 +37,7 @@ var (
 	descDevices   = desc("devices", "Vehicles in the registry.")
 	descPlatforms = desc("platforms", "Platforms in the registry.")
 	descHealthy   = desc("store_healthy", "1 while the answering sink stores, else 0.")
+	descLost      = desc("store_events_lost_total", "Events (presence, commands, refused logins, messages of MQTT devices) that had no room in memory while the store did not take any.")
 	descRestarts  = desc("store_restarts_total", "Times that the embedded store had given up after a failed write and was started again in the process.")
 	descLastLag   = desc("last_states_lag_seconds", "How far the last known states are behind the stream in the batched layout: the age of the last message that was looked at while more are waiting; else 0.")
 	descLastQueue = desc("last_states_waiting_vehicles", "Vehicles with new frames whose last known state waits for its turn.")
@@ -50,7 +51,7 @@ type collector struct{ m *Metrics }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descFrames, descFrameBytes, descEncrypted, descPaused, descBad, descAnswers, descAnswer, descIn, descOut, descConns, descListenerConns, descListenerOpened,
 		descOpened, descClosed, descPanics, descStored, descPending, descBytes, descStore, descSessions, descDevices,
-		descPlatforms, descHealthy, descBacklog, descRestarts,
+		descPlatforms, descHealthy, descBacklog, descRestarts, descLost,
 		descLastLag, descLastQueue} {
 		ch <- d
 	}
@@ -139,6 +140,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	if sources.StoreStarts != nil {
 		counter(descRestarts, sources.StoreStarts())
+	}
+	if sources.EventsLost != nil {
+		counter(descLost, sources.EventsLost())
 	}
 	if sources.StoreHealthy != nil {
 		healthy := 0.0

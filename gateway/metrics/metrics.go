@@ -63,6 +63,7 @@ type Sources struct {
 	StoreHealthy func() error  // nil while the answering sink stores
 	StoreBacklog func() int    // records that the answering sink holds and the store has not confirmed
 	StoreSpace   func() Space  // how much room is left for records
+	EventsLost   func() uint64 // that had no room while the store took none
 	StoreStarts  func() uint64 // how often the embedded store was started again
 
 	Commands   func() []PendingCommands                // that are not over

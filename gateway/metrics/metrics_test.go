@@ -35,6 +35,7 @@ func full() *Metrics {
 		StoreHealthy: func() error { return nil },
 		StoreBacklog: func() int { return 5 },
 		StoreStarts:  func() uint64 { return 2 },
+		EventsLost:   func() uint64 { return 3 },
 		LastStates:   func() (time.Duration, int) { return 1500 * time.Millisecond, 3 },
 		StoreSpace: func() Space {
 			return Space{

@@ -114,6 +114,13 @@ func (e *Events) tooLarge(subject string, size, most int) {
 	}
 }
 
+// Lost returns how many events had no room.
+func (e *Events) Lost() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.lost
+}
+
 // lose counts a lost event and says so.
 func (e *Events) lose(kind string) {
 	e.mu.Lock()

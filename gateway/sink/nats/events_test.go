@@ -25,15 +25,8 @@ func TestEventsAreOrderedOverARestart(t *testing.T) {
 	got, _ := bodies(t, s, StreamEvents)
 	requireOrder(t, 0, 3000, got)
 	require.Equal(t, "gbt32960.event.LTEST=2E1.online", contents(t, s, StreamEvents)[0].Subject())
-	require.Zero(t, lost(s.Events()))
+	require.Zero(t, s.Events().Lost())
 	require.Equal(t, uint64(3000), s.Events().Stats().Stored)
-}
-
-// lost is how many events were lost for want of memory.
-func lost(e *Events) uint64 {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.lost
 }
 
 func TestEventsBeyondTheLimitAreLostLoudly(t *testing.T) {
@@ -45,7 +38,7 @@ func TestEventsBeyondTheLimitAreLostLoudly(t *testing.T) {
 	for i := range 100 {
 		s.Events().Publish(v, "command", append(fmt.Append(nil, i, " "), bytes.Repeat([]byte("x"), 960)...))
 	}
-	require.Equal(t, uint64(90), lost(s.Events()))
+	require.Equal(t, uint64(90), s.Events().Lost())
 	require.Contains(t, log.String(), "events are LOST")
 	require.NoError(t, s.server.start())
 	require.Eventually(t, func() bool { return s.Events().Stats().Waiting == 0 }, limit, time.Millisecond)
